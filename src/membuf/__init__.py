@@ -1,0 +1,1 @@
+"""The memory-buffer system of the Windows Driver Frameworks, in user space, for Python."""

@@ -1,0 +1,193 @@
+"""The native core: the block store and the hot object types."""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, final
+
+if sys.version_info >= (3, 12):
+    from collections.abc import Buffer
+else:
+    from typing_extensions import Buffer
+
+_T = TypeVar("_T")
+
+HAVE_GIL: Final[bool]
+
+class Object:
+    def __new__(
+        cls,
+        name: str | None = None,
+        *,
+        parent: Object | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> Self: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def parent(self) -> Object | None: ...
+    @property
+    def children(self) -> tuple[Object, ...]: ...
+    @property
+    def context(self) -> dict[Any, Any]: ...
+    @property
+    def deleted(self) -> bool: ...
+    @property
+    def reference_count(self) -> int: ...
+    def add_context(
+        self,
+        type: Callable[[], _T],
+        *,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> _T: ...
+    def get_context(self, type: Callable[[], _T]) -> _T | None: ...
+    def reference(self, tag: object = None) -> None: ...
+    def dereference(self, tag: object = None) -> None: ...
+    def delete(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
+class Memory(Object):
+    def __new__(
+        cls,
+        size: int,
+        *,
+        tag: str | bytes | int | None = None,
+        parent: Object | None = None,
+        pool: int = 512,
+        alignment: int | None = None,
+        zero: bool = False,
+        name: str | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> Self: ...
+    @classmethod
+    def preallocated(
+        cls,
+        buffer: Buffer,
+        *,
+        parent: Object | None = None,
+        tag: str | bytes | int | None = None,
+        name: str | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> Memory: ...
+    def assign_buffer(self, buffer: Buffer) -> None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def readonly(self) -> bool: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def pool(self) -> int | None: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def site(self) -> str | None: ...
+    @property
+    def buffer(self) -> memoryview: ...
+    def copy_from(self, source: Buffer, offset: int = 0) -> None: ...
+    def copy_to(self, destination: Buffer, offset: int = 0) -> None: ...
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+@final
+class LookasideList(Object):
+    def __new__(
+        cls,
+        size: int,
+        *,
+        tag: str | bytes | int | None = None,
+        pool: int = 512,
+        parent: Object | None = None,
+        memory_parent: Object | None = None,
+        zero: bool = False,
+        zero_on_free: bool = False,
+        maximum_depth: int = 256,
+        alignment: int | None = None,
+        name: str | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> Self: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def pool(self) -> int: ...
+    def allocate(
+        self,
+        *,
+        parent: Object | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> Memory: ...
+    def statistics(self) -> Any: ...
+    def rebalance(self) -> None: ...
+    def flush(self) -> None: ...
+
+@final
+class Block:
+    @property
+    def size(self) -> int: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def pool(self) -> int: ...
+    @property
+    def freed(self) -> bool: ...
+    @property
+    def site(self) -> str | None: ...
+    def free(self, tag: str | bytes | int | None = None) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int | slice, /) -> Any: ...
+    def __setitem__(self, index: int | slice, value: Any, /) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Pointer:
+    """A pointer-like exporter of another exporter's bytes; holds the bytes only while viewed."""
+    def __new__(cls, exporter: Buffer) -> Self: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int | slice, /) -> Any: ...
+    def __setitem__(self, index: int | slice, value: Any, /) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Domain(Object):
+    def __new__(
+        cls,
+        *,
+        tag: str | bytes | int | None = None,
+        limit: int | None = None,
+        locked: str = "best-effort",
+        sites: bool = True,
+        auto_rebalance: bool = True,
+        zero_on_free: bool = False,
+        name: str | None = None,
+    ) -> Self: ...
