@@ -1,0 +1,1 @@
+"""What every stage may import: statuses, errors, checked integers, alignment."""
