@@ -1,7 +1,7 @@
 """The native core: the block store and the hot object types."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, final
 
