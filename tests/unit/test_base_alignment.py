@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numpy
+import numpy as np
 import pytest
-from hypothesis import given, strategies as some
+from hypothesis import given
+from hypothesis import strategies as some
+
 from membuf.base.alignment import align_down, align_up
 from membuf.base.errors import IntegerOverflowError, InvalidParameterError
 
@@ -83,4 +85,4 @@ def test_only_integers(value: object) -> None:
 
 
 def test_numpy_integers_are_integers() -> None:
-    assert align_up(numpy.uint64(4097), numpy.int32(4096)) == 8192
+    assert align_up(np.uint64(4097), np.int32(4096)) == 8192

@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import pytest
+
 from membuf.base import status as st
 from membuf.base.status import Status
 

@@ -28,11 +28,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from membuf.base import status as st
 from membuf.base.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class MembufError(Exception):

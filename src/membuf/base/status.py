@@ -6,7 +6,7 @@ the `.status` of an exception (see `membuf.base.errors`).
 
 from __future__ import annotations
 
-from typing import Final, SupportsIndex
+from typing import Final, Self, SupportsIndex
 
 _BITS = 0xFFFF_FFFF
 _FIRST_INFORMATION = 0x4000_0000
@@ -33,7 +33,8 @@ class Status(int):
 
     __slots__ = ()
 
-    def __new__(cls, value: SupportsIndex = 0) -> Status:
+    def __new__(cls, value: SupportsIndex = 0) -> Self:
+        """Read a number in its signed or unsigned form."""
         number = value.__index__()
         if not -0x8000_0000 <= number <= _BITS:
             raise OverflowError(f"an NTSTATUS has 32 bits; got {number:#x}")
