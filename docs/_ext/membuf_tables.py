@@ -1,0 +1,48 @@
+"""Tables that are read from the package, so that they cannot say something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sphinx.util.docutils import SphinxDirective
+
+from membuf.base import status
+from membuf.base.errors import MembufError, from_status
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+
+
+class StatusTable(SphinxDirective):
+    """Every status: its number and the exception it becomes at the Python face."""
+
+    def run(self) -> list[nodes.Node]:
+        """Give the table as a Markdown one, so that its roles are resolved like any other."""
+        return self.parse_text_to_nodes("\n".join(status_rows()))
+
+
+def status_rows() -> list[str]:
+    """The rows of the table, numbers ascending."""
+    values = {name: value for name, value in vars(status).items() if name.startswith("STATUS_")}
+    return [
+        "| status | number | exception | caught as |",
+        "|---|---|---|---|",
+        *(_row(name, value) for name, value in sorted(values.items(), key=lambda item: item[1])),
+    ]
+
+
+def _row(name: str, value: status.Status) -> str:
+    if not status.nt_error(value):
+        return f"| `{name}` | `0x{value:08X}` | | |"
+    kind = type(from_status(value, ""))
+    bases: tuple[type[object], ...] = kind.__mro__
+    builtin = next(base for base in bases if not issubclass(base, MembufError))
+    caught = "" if kind is MembufError else f"`{builtin.__name__}`"
+    return f"| `{name}` | `0x{value:08X}` | {{py:exc}}`~membuf.{kind.__name__}` | {caught} |"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Offer the directives."""
+    app.add_directive("status-table", StatusTable)
+    return {"version": "1", "parallel_read_safe": True}

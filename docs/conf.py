@@ -1,0 +1,54 @@
+"""Sphinx settings. Built with `-n -W`: a reference that leads nowhere is an error."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "membuf"
+author = "membuf developers"
+copyright = author
+release = installed_version("membuf")
+version = release
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "stub_signatures",
+    "membuf_tables",
+]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build", "snippets"]
+default_role = "py:obj"
+
+html_theme = "furo"
+html_title = "membuf"
+html_static_path = ["_static"]
+html_css_files = ["membuf.css"]
+html_show_sphinx = False
+html_copy_source = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+add_module_names = False
+python_use_unqualified_type_names = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_preprocess_types = False
+
+# Names from the standard library have no page here: the build must not depend on the network.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections\.abc|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*"),
+    (r"py:.*", r"(Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping|Awaitable|PathLike)"),
+    (r"py:.*", r"(TracebackType|memoryview|ExceptionGroup|BaseExceptionGroup|ResourceWarning)"),
+]
