@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, final
+from typing import Any, Final, Literal, Self, SupportsIndex, TypeVar, final
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
 else:
     from typing_extensions import Buffer
+
+from membuf.pool.statistics import LookasideStatistics
 
 _T = TypeVar("_T")
 
@@ -58,12 +60,12 @@ class Object:
 class Memory(Object):
     def __new__(
         cls,
-        size: int,
+        size: SupportsIndex,
         *,
         tag: str | bytes | int | None = None,
         parent: Object | None = None,
         pool: int = 512,
-        alignment: int | None = None,
+        alignment: SupportsIndex | None = None,
         zero: bool = False,
         name: str | None = None,
         on_cleanup: Callable[[Any], object] | None = None,
@@ -88,7 +90,7 @@ class Memory(Object):
     @property
     def readonly(self) -> bool: ...
     @property
-    def tag(self) -> str: ...
+    def tag(self) -> str | None: ...
     @property
     def pool(self) -> int | None: ...
     @property
@@ -97,8 +99,8 @@ class Memory(Object):
     def site(self) -> str | None: ...
     @property
     def buffer(self) -> memoryview: ...
-    def copy_from(self, source: Buffer, offset: int = 0) -> None: ...
-    def copy_to(self, destination: Buffer, offset: int = 0) -> None: ...
+    def copy_from(self, source: Buffer, offset: SupportsIndex = 0) -> None: ...
+    def copy_to(self, destination: Buffer, offset: SupportsIndex = 0) -> None: ...
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __dlpack__(
@@ -115,7 +117,7 @@ class Memory(Object):
 class LookasideList(Object):
     def __new__(
         cls,
-        size: int,
+        size: SupportsIndex,
         *,
         tag: str | bytes | int | None = None,
         pool: int = 512,
@@ -123,8 +125,8 @@ class LookasideList(Object):
         memory_parent: Object | None = None,
         zero: bool = False,
         zero_on_free: bool = False,
-        maximum_depth: int = 256,
-        alignment: int | None = None,
+        maximum_depth: SupportsIndex = 256,
+        alignment: SupportsIndex | None = None,
         name: str | None = None,
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
@@ -142,7 +144,7 @@ class LookasideList(Object):
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> Memory: ...
-    def statistics(self) -> Any: ...
+    def statistics(self) -> LookasideStatistics: ...
     def rebalance(self) -> None: ...
     def flush(self) -> None: ...
 
@@ -184,10 +186,42 @@ class Domain(Object):
         cls,
         *,
         tag: str | bytes | int | None = None,
-        limit: int | None = None,
-        locked: str = "best-effort",
+        limit: SupportsIndex | None = None,
+        locked: Literal["best-effort", "required"] = "best-effort",
         sites: bool = True,
         auto_rebalance: bool = True,
         zero_on_free: bool = False,
         name: str | None = None,
     ) -> Self: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def sites(self) -> bool: ...
+    def set_limit(self, limit: SupportsIndex | None, /) -> None: ...
+    def trim(self) -> int: ...
+    def rebalance(self) -> None: ...
+    def _set_faults(self, after: int, /) -> None: ...
+    def _figures(self) -> dict[str, int]: ...
+    def _tags(self) -> list[tuple[str, int, int, int, int, int, int]]: ...
+    def _holders(self) -> list[Memory | Block]: ...
+
+domain_variable: ContextVar[Domain]
+_C_API: Final[object]
+
+def allocate(
+    size: SupportsIndex,
+    *,
+    tag: str | bytes | int | None = None,
+    pool: int = 512,
+    alignment: SupportsIndex | None = None,
+    zero: bool = False,
+) -> Block: ...
+def free(block: Block, tag: str | bytes | int | None = None) -> None: ...
+def current_domain() -> Domain: ...
+def set_default_domain(domain: Domain, /) -> None: ...
+def describe_holder(
+    holder: Memory | Block, /
+) -> tuple[str, int, int, int, str | None, bool]: ...
+def set_undeletable(object: Object, /) -> None: ...
+def end_undeletable(object: Object, /) -> None: ...
+def dereference_untagged(object: Object, /) -> None: ...

@@ -362,3 +362,13 @@ def from_errno(
     if number == errno.ECANCELED:
         kind = RequestCancelledError
     return kind(*args, status=_STATUS_OF_ERRNO.get(number), operands=operands)
+
+
+def _show_as_public() -> None:
+    """People see `membuf.InvalidParameterError`, where they import it from."""
+    for value in list(globals().values()):
+        if isinstance(value, type) and issubclass(value, (MembufError, BugCheck)):
+            value.__module__ = "membuf"
+
+
+_show_as_public()

@@ -1,0 +1,440 @@
+/* Blocks (local buffers straight from the pool) and pointers: exporters without a place in the tree. */
+#include "native.h"
+
+/* ---- indexing, the same for both -------------------------------------------------------------------- */
+
+/* A slice is a memoryview: it holds the bytes as long as it lives, the pointer itself does not. */
+PyObject *exporter_item(PyObject *self, PyObject *key)
+{
+    PyObject *view = PyMemoryView_FromObject(self);
+    PyObject *item = view == NULL ? NULL : PyObject_GetItem(view, key);
+    Py_XDECREF(view);
+    return item;
+}
+
+int exporter_set_item(PyObject *self, PyObject *key, PyObject *value)
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "bytes of a buffer cannot be deleted");
+        return -1;
+    }
+    PyObject *view = PyMemoryView_FromObject(self);
+    int result = view == NULL ? -1 : PyObject_SetItem(view, key, value);
+    Py_XDECREF(view);
+    return result;
+}
+
+/* ---- Block ---------------------------------------------------------------------------------------------- */
+
+enum { ALLOCATE_SIZE, ALLOCATE_TAG, ALLOCATE_POOL, ALLOCATE_ALIGNMENT, ALLOCATE_ZERO };
+
+static int plan(Domain *domain, PyObject *const *values, size_t *size, size_t *alignment, bool *zero, mb_tag **tag)
+{
+    mb_pool pool;
+    if (convert_size(values[ALLOCATE_SIZE], "size", size) < 0) {
+        return -1;
+    }
+    if (*size == 0) {
+        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0), "size must be at least 1 byte, got 0");
+        return -1;
+    }
+    if (convert_pool(values[ALLOCATE_POOL], &pool) < 0 || convert_alignment(values[ALLOCATE_ALIGNMENT], alignment) < 0 ||
+        convert_flag(values[ALLOCATE_ZERO], "zero", zero) < 0) {
+        return -1;
+    }
+    return domain_tag(domain, values[ALLOCATE_TAG], pool, tag);
+}
+
+PyObject *block_allocate(Domain *domain, PyObject *const *values)
+{
+    size_t size, alignment;
+    bool zero;
+    mb_tag *tag;
+    mb_block *taken;
+    if (plan(domain, values, &size, &alignment, &zero, &tag) < 0) {
+        return NULL;
+    }
+    mb_result result = mb_allocate(tag, size, alignment, zero ? MB_ZERO : 0, &taken);
+    if (result != MB_OK) {
+        return raise_store(result, domain->store, size);
+    }
+    Block *self = PyObject_New(Block, &Block_Type);
+    if (self == NULL) {
+        mb_free(tag, taken, size);
+        return NULL;
+    }
+    self->buffer = taken->data;
+    self->size = size;
+    self->state = 0;
+    self->source = &tag->source;
+    self->block = taken;
+    self->domain = (Domain *)Py_NewRef((PyObject *)domain);
+    self->freed_site = 0;
+    taken->owner = self;
+    taken->site = domain->sites ? site_take() : 0;
+    return (PyObject *)self;
+}
+
+static void send_home(Block *self)
+{
+    mb_block *block = self->block;
+    self->block = NULL;
+    site_drop(block->site);
+    block->site = 0;
+    mb_release(self->source, block, self->size);
+}
+
+static void release(Block *self)
+{
+    uint64_t old = state_or(self, DESTROYED | RELEASED);
+    if ((old & RELEASED) != 0) {
+        return;
+    }
+    if ((old & PINS_MASK) == 0) {
+        send_home(self);
+    } else {
+        mb_domain_stale(self->domain->store, 1);
+    }
+}
+
+static void unpin(Block *self)
+{
+    uint64_t old = state_sub(self, PIN);
+    if ((old & RELEASED) != 0 && (old & PINS_MASK) == PIN) {
+        mb_domain_stale(self->domain->store, -1);
+        send_home(self);
+    }
+}
+
+static int block_getbuffer(Block *self, Py_buffer *view, int flags)
+{
+    view->obj = NULL;
+    if (!pin_state(&self->state)) {
+        PyErr_Format(PyExc_BufferError, "%R cannot be viewed any more", self);
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, self->buffer, (Py_ssize_t)self->size, 0, flags) < 0) {
+        unpin(self);
+        return -1;
+    }
+    return 0;
+}
+
+static void block_releasebuffer(Block *self, Py_buffer *view)
+{
+    unpin(self);
+}
+
+static PyObject *raise_freed(Block *self)
+{
+    PyObject *site = site_text(self->freed_site);
+    if (site != NULL) {
+        raise_bugcheck(STATUS_INVALID_PARAMETER, 0xC2, 7, (uint64_t)(uintptr_t)self->buffer, 0, 0,
+                       "block at %p was freed before (at %S): free it once", self->buffer, site);
+        Py_DECREF(site);
+    }
+    return NULL;
+}
+
+static int check_tag(Block *self, PyObject *tag)
+{
+    uint32_t given;
+    if (tag == NULL || tag == Py_None) {
+        return 0;
+    }
+    if (convert_tag(tag, &given) < 0) {
+        return -1;
+    }
+    uint32_t own = self->source->tag->value;
+    if (given != own) {
+        PyObject *own_text = tag_text(own);
+        raise_bugcheck(STATUS_INVALID_PARAMETER, 0xC2, 0x0A, (uint64_t)(uintptr_t)self->buffer, own, given,
+                       "block at %p has the tag %R, it cannot be freed with %R; nothing was freed", self->buffer,
+                       own_text, tag);
+        Py_XDECREF(own_text);
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *block_free(Block *self, PyObject *tag)
+{
+    if ((state_load(self) & DESTROYED) != 0) {
+        return raise_freed(self);
+    }
+    if (check_tag(self, tag) < 0) {
+        return NULL;
+    }
+    self->freed_site = site_take();
+    release(self);
+    Py_RETURN_NONE;
+}
+
+static const char *const free_names[] = {"tag", NULL};
+static PyObject *free_interned[1];
+static Signature free_signature = {"free", free_names, free_interned, 1, 0};
+
+static PyObject *free_method(Block *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *values[1];
+    if (parse_arguments(&free_signature, arguments, count, keywords, values) < 0) {
+        return NULL;
+    }
+    return block_free(self, values[0]);
+}
+
+/* Dropped without free: freed here, and somebody should know. */
+static void block_finalize(PyObject *op)
+{
+    Block *self = (Block *)op;
+    if ((state_load(self) & DESTROYED) != 0) {
+        return;
+    }
+    PyObject *kind, *value, *traceback;
+    PyErr_Fetch(&kind, &value, &traceback);
+    mb_add(&self->domain->dropped_blocks, 1);
+    if (PyErr_ResourceWarning(op, 1, "%R was dropped without free()", self) < 0) {
+        PyErr_WriteUnraisable(op);
+    }
+    PyErr_Restore(kind, value, traceback);
+}
+
+static void block_dealloc(Block *self)
+{
+    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+        return;
+    }
+    release(self);
+    site_drop(self->freed_site);
+    Py_DECREF(self->domain);
+    PyObject_Free(self);
+}
+
+static PyObject *block_repr(Block *self)
+{
+    PyObject *tag = tag_text(self->source->tag->value);
+    if (tag == NULL) {
+        return NULL;
+    }
+    const char *what = (state_load(self) & DESTROYED) != 0 ? " freed" : "";
+    PyObject *text = PyUnicode_FromFormat("<membuf.Block %zu bytes tag %R%s>", self->size, tag, what);
+    Py_DECREF(tag);
+    return text;
+}
+
+static PyObject *block_size(Block *self, void *closure)
+{
+    return PyLong_FromSize_t(self->size);
+}
+
+static PyObject *block_address(Block *self, void *closure)
+{
+    return PyLong_FromVoidPtr(self->buffer);
+}
+
+static PyObject *block_tag(Block *self, void *closure)
+{
+    return tag_text(self->source->tag->value);
+}
+
+static PyObject *block_pool(Block *self, void *closure)
+{
+    return pool_number(self->source->tag->pool);
+}
+
+static PyObject *block_freed(Block *self, void *closure)
+{
+    return PyBool_FromLong((state_load(self) & DESTROYED) != 0);
+}
+
+static PyObject *block_site(Block *self, void *closure)
+{
+    return site_text(self->block == NULL ? 0 : self->block->site);
+}
+
+static Py_ssize_t block_length(Block *self)
+{
+    return (Py_ssize_t)self->size;
+}
+
+static PyBufferProcs block_buffer = {
+    .bf_getbuffer = (getbufferproc)block_getbuffer,
+    .bf_releasebuffer = (releasebufferproc)block_releasebuffer,
+};
+static PyMappingMethods block_mapping = {
+    .mp_length = (lenfunc)block_length,
+    .mp_subscript = exporter_item,
+    .mp_ass_subscript = exporter_set_item,
+};
+
+static PyMethodDef block_methods[] = {
+    {"free", FAST_KEYWORDS(free_method),
+     "free($self, tag=None)\n--\n\n"
+     "Give the block back; with a tag only if it is the block's own.\n\n"
+     "Raises InvalidParameterError whose ``bugcheck`` is (0xC2, 0x0A, ...) for a wrong tag and (0xC2, 7,\n"
+     "...) for a second free. Source: ExFreePool, ExFreePoolWithTag.\n\n"
+     "    >>> import membuf\n"
+     "    >>> block = membuf.pool.allocate(64, tag='Locl'); block.free(tag='Locl'); block.freed\n"
+     "    True\n"},
+    {NULL},
+};
+
+static PyGetSetDef block_properties[] = {
+    {"size", (getter)block_size, NULL, "Bytes, exactly as asked for."},
+    {"address", (getter)block_address, NULL, "Where the bytes are (were, once freed)."},
+    {"tag", (getter)block_tag, NULL, "The tag in display order."},
+    {"pool", (getter)block_pool, NULL, "The pool type's number."},
+    {"freed", (getter)block_freed, NULL, "Whether the block was freed."},
+    {"site", (getter)block_site, NULL, "Where it was allocated: 'file:line in function', or None."},
+    {NULL},
+};
+
+PyDoc_STRVAR(block_doc,
+"A local buffer: a block of tagged pool without a place in the ownership tree.\n\n"
+"Made by ``membuf.pool.allocate``; a buffer with ``size``, ``address`` and indexing. Dropping one\n"
+"without free() frees it with a ResourceWarning. Source: ExAllocatePool2.\n\n"
+"Example:\n"
+"    >>> import membuf\n"
+"    >>> block = membuf.pool.allocate(16, tag='Locl', zero=True)\n"
+"    >>> block[0:2] = b'ab'; bytes(block)[:3]\n"
+"    b'ab\\x00'\n"
+"    >>> block.free()\n");
+
+PyTypeObject Block_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "membuf._native.Block",
+    .tp_basicsize = sizeof(Block),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_doc = block_doc,
+    .tp_dealloc = (destructor)block_dealloc,
+    .tp_finalize = block_finalize,
+    .tp_repr = (reprfunc)block_repr,
+    .tp_as_buffer = &block_buffer,
+    .tp_as_mapping = &block_mapping,
+    .tp_methods = block_methods,
+    .tp_getset = block_properties,
+};
+
+/* ---- Pointer ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *exporter;
+} Pointer;
+
+static PyObject *pointer_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *exporter;
+    if ((keywords != NULL && PyDict_GET_SIZE(keywords) != 0) || !PyArg_ParseTuple(arguments, "O:Pointer", &exporter)) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError, "Pointer() takes no keyword arguments");
+        }
+        return NULL;
+    }
+    if (!PyObject_CheckBuffer(exporter)) {
+        PyErr_Format(PyExc_TypeError, "a buffer exporter is needed, got %.100s", Py_TYPE(exporter)->tp_name);
+        return NULL;
+    }
+    Pointer *self = (Pointer *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->exporter = Py_NewRef(exporter);
+    }
+    return (PyObject *)self;
+}
+
+static int pointer_getbuffer(Pointer *self, Py_buffer *view, int flags)
+{
+    return PyObject_GetBuffer(self->exporter, view, flags); /* the view belongs to the exporter */
+}
+
+static int pointer_extent(Pointer *self, void **address, Py_ssize_t *size)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(self->exporter, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    *address = view.buf;
+    *size = view.len;
+    PyBuffer_Release(&view);
+    return 0;
+}
+
+static PyObject *pointer_address(Pointer *self, void *closure)
+{
+    void *address;
+    Py_ssize_t size;
+    return pointer_extent(self, &address, &size) < 0 ? NULL : PyLong_FromVoidPtr(address);
+}
+
+static Py_ssize_t pointer_length(Pointer *self)
+{
+    void *address;
+    Py_ssize_t size;
+    return pointer_extent(self, &address, &size) < 0 ? -1 : size;
+}
+
+static PyObject *pointer_size(Pointer *self, void *closure)
+{
+    Py_ssize_t size = pointer_length(self);
+    return size < 0 ? NULL : PyLong_FromSsize_t(size);
+}
+
+static PyObject *pointer_repr(Pointer *self)
+{
+    return PyUnicode_FromFormat("<membuf.Pointer to %R>", self->exporter);
+}
+
+static int pointer_traverse(Pointer *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->exporter);
+    return 0;
+}
+
+static int pointer_clear(Pointer *self)
+{
+    return 0; /* an exporter always: cycles end at the other objects */
+}
+
+static void pointer_dealloc(Pointer *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->exporter);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyBufferProcs pointer_buffer = {.bf_getbuffer = (getbufferproc)pointer_getbuffer};
+static PyMappingMethods pointer_mapping = {
+    .mp_length = (lenfunc)pointer_length,
+    .mp_subscript = exporter_item,
+    .mp_ass_subscript = exporter_set_item,
+};
+static PyGetSetDef pointer_properties[] = {
+    {"address", (getter)pointer_address, NULL, "Where the bytes are."},
+    {"size", (getter)pointer_size, NULL, "Bytes."},
+    {NULL},
+};
+
+PyDoc_STRVAR(pointer_doc,
+"Pointer(exporter, /)\n--\n\n"
+"A pointer to another exporter's bytes: it holds them only while a view of it is open.\n\n"
+"Example:\n"
+"    >>> import membuf._native\n"
+"    >>> p = membuf._native.Pointer(bytearray(b'abc'))\n"
+"    >>> p[0], p.size\n"
+"    (97, 3)\n");
+
+PyTypeObject Pointer_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "membuf._native.Pointer",
+    .tp_basicsize = sizeof(Pointer),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = pointer_doc,
+    .tp_new = pointer_new,
+    .tp_dealloc = (destructor)pointer_dealloc,
+    .tp_traverse = (traverseproc)pointer_traverse,
+    .tp_clear = (inquiry)pointer_clear,
+    .tp_repr = (reprfunc)pointer_repr,
+    .tp_as_buffer = &pointer_buffer,
+    .tp_as_mapping = &pointer_mapping,
+    .tp_getset = pointer_properties,
+};

@@ -1,0 +1,776 @@
+/* Memory objects: bytes with an owner. */
+#include "native.h"
+
+#include <string.h>
+
+#define NO_GIL_COPY ((size_t)16 << 20) /* below this, waiting for the lock costs more than it frees */
+
+/* ---- handles -------------------------------------------------------------------------------------- */
+
+/* Handles are recycled apart from blocks: a deleted handle may outlive its block. The free-threaded
+ * allocator is as fast without. */
+#ifndef Py_GIL_DISABLED
+#define HANDLES 512
+static Memory *handles[HANDLES];
+static int handle_count;
+#endif
+
+Memory *memory_new_handle(void)
+{
+    Memory *self;
+#ifndef Py_GIL_DISABLED
+    if (handle_count > 0) {
+        self = handles[--handle_count];
+        (void)PyObject_Init((PyObject *)self, &Memory_Type);
+        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+        return self;
+    }
+#endif
+    self = PyObject_GC_New(Memory, &Memory_Type);
+    if (self != NULL) {
+        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+#ifdef Py_GIL_DISABLED
+        PyObject_GC_Track((PyObject *)self); /* untracked objects make its collector quadratic */
+#endif
+    }
+    return self;
+}
+
+static void free_handle(Memory *self)
+{
+#ifndef Py_GIL_DISABLED
+    if (handle_count < HANDLES && !PyObject_GC_IsFinalized((PyObject *)self)) {
+        handles[handle_count++] = self;
+        return;
+    }
+#endif
+    PyObject_GC_Del(self);
+}
+
+/* ---- the bytes' end ---------------------------------------------------------------------------------- */
+
+static void exported_drop(Exported *exported)
+{
+    if (--exported->users == 0) {
+        PyBuffer_Release(&exported->view);
+        PyMem_Free(exported);
+    }
+}
+
+static uint32_t exported_tag(Memory *self)
+{
+    return self->exported == NULL ? 0 : self->exported->tag;
+}
+
+/* Another buffer in the old one's place; views of the old one keep it. */
+static void exported_swap(Memory *self, Exported *exported)
+{
+    Py_BEGIN_CRITICAL_SECTION(self);
+    Exported *old = self->exported;
+    self->exported = exported;
+    if (exported != NULL) {
+        self->buffer = exported->view.buf;
+        self->size = (size_t)exported->view.len;
+    }
+    if (exported != NULL && exported->view.readonly) {
+        state_or(&self->base, READ_ONLY);
+    } else {
+        state_and(&self->base, ~READ_ONLY);
+    }
+    if (old != NULL) {
+        exported_drop(old);
+    }
+    Py_END_CRITICAL_SECTION();
+}
+
+/* Nothing holds the block any more: it goes back where it came from. */
+static void send_home(Memory *self)
+{
+    mb_block *block = self->block;
+    mb_source *source = self->source;
+    self->block = NULL;
+    self->source = NULL;
+    site_drop(block->site);
+    block->site = 0;
+    mb_release(source, block, self->size);
+}
+
+/* What destroy means: no new views, and the block goes home unless one is open. */
+void memory_release(Memory *self)
+{
+    uint64_t old = state_or(&self->base, RELEASED);
+    if (self->block == NULL) {
+        exported_swap(self, NULL);
+        return;
+    }
+    LookasideList *list = self->source->list == NULL ? NULL : self->source->list->owner;
+    if ((old & PINS_MASK) == 0) {
+        send_home(self);
+    } else {
+        mb_domain_stale(self->source->tag->domain, 1);
+    }
+    if (list != NULL) {
+        object_unhold((Object *)list); /* a deleted list is destroyed with its last memory */
+    }
+}
+
+int memory_pin(Memory *self)
+{
+    if (pin_state(&self->base.state)) {
+        return 0;
+    }
+    if ((state_load(&self->base) & RELEASED) != 0) {
+        PyErr_Format(PyExc_BufferError, "%R was deleted: its bytes cannot be viewed any more", self);
+    } else {
+        PyErr_SetString(PyExc_BufferError, "too many views of one memory object");
+    }
+    return -1;
+}
+
+void memory_unpin(Memory *self)
+{
+    uint64_t old = state_sub(&self->base, PIN);
+    if ((old & RELEASED) != 0 && (old & PINS_MASK) == PIN) {
+        mb_domain_stale(self->source->tag->domain, -1);
+        send_home(self);
+    }
+}
+
+/* ---- buffer protocol ------------------------------------------------------------------------------------ */
+
+static int get_exported(Memory *self, Py_buffer *view, int flags)
+{
+    Exported *exported = self->exported;
+    if (exported == NULL) {
+        PyErr_Format(PyExc_BufferError, "%R was deleted: its bytes cannot be viewed any more", self);
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, exported->view.buf, (Py_ssize_t)self->size,
+                          exported->view.readonly, flags) < 0) {
+        return -1;
+    }
+    exported->users++; /* assign_buffer must not take the bytes from under this view */
+    view->internal = exported;
+    return 0;
+}
+
+int memory_getbuffer(Memory *self, Py_buffer *view, int flags)
+{
+    view->obj = NULL;
+    if (self->block == NULL) {
+        int result;
+        Py_BEGIN_CRITICAL_SECTION(self);
+        result = get_exported(self, view, flags);
+        Py_END_CRITICAL_SECTION();
+        return result;
+    }
+    if (memory_pin(self) < 0) {
+        return -1;
+    }
+    int read_only = (state_load(&self->base) & READ_ONLY) != 0;
+    if (PyBuffer_FillInfo(view, (PyObject *)self, self->buffer, (Py_ssize_t)self->size, read_only, flags) < 0) {
+        memory_unpin(self);
+        return -1;
+    }
+    view->internal = NULL;
+    return 0;
+}
+
+void memory_releasebuffer(Memory *self, Py_buffer *view)
+{
+    if (view->internal != NULL) {
+        Py_BEGIN_CRITICAL_SECTION(self);
+        exported_drop(view->internal);
+        Py_END_CRITICAL_SECTION();
+    } else {
+        memory_unpin(self);
+    }
+}
+
+static PyBufferProcs memory_buffer = {
+    .bf_getbuffer = (getbufferproc)memory_getbuffer,
+    .bf_releasebuffer = (releasebufferproc)memory_releasebuffer,
+};
+
+/* ---- making ------------------------------------------------------------------------------------------------ */
+
+enum { NEW_SIZE, NEW_TAG, NEW_POOL, NEW_ALIGNMENT, NEW_ZERO, NEW_COMMON, NEW_COUNT = NEW_COMMON + COMMON_COUNT };
+static const char *const new_names[] = {"size", "tag", "pool", "alignment", "zero", COMMON_NAMES, NULL};
+static PyObject *new_interned[NEW_COUNT];
+static Signature new_signature = {"Memory", new_names, new_interned, 1, 1};
+
+typedef struct {
+    Domain *domain;
+    mb_tag *tag;
+    size_t size, alignment;
+    bool zero;
+    Common common;
+} Plan;
+
+static void fill_common(PyObject **values)
+{
+    for (int i = 0; i < COMMON_COUNT; i++) {
+        values[i] = values[i] == NULL ? Py_None : values[i];
+    }
+}
+
+/* Every check of a create, in the framework's order: the parent's handle, the size, the rest. */
+static int plan(PyObject **values, Plan *out)
+{
+    mb_pool pool;
+    fill_common(values + NEW_COMMON);
+    if (convert_common(values + NEW_COMMON, &out->common) < 0 ||
+        convert_size(values[NEW_SIZE], "size", &out->size) < 0) {
+        return -1;
+    }
+    if (out->size == 0) {
+        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0), "size must be at least 1 byte, got 0");
+        return -1;
+    }
+    if (convert_pool(values[NEW_POOL], &pool) < 0 || convert_alignment(values[NEW_ALIGNMENT], &out->alignment) < 0 ||
+        convert_flag(values[NEW_ZERO], "zero", &out->zero) < 0) {
+        return -1;
+    }
+    out->domain = domain_current();
+    if (out->domain == NULL || domain_tag(out->domain, values[NEW_TAG], pool, &out->tag) < 0) {
+        Py_XDECREF(out->domain);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *finish(Memory *self, const Common *common)
+{
+    if ((common->name != NULL || common->cleanup != NULL || common->destroy != NULL || common->parent != NULL) &&
+        object_setup(&self->base, common) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *create(PyObject **values)
+{
+    Plan made;
+    mb_block *block;
+    if (plan(values, &made) < 0) {
+        return NULL;
+    }
+    mb_result result = mb_allocate(made.tag, made.size, made.alignment, made.zero ? MB_ZERO : 0, &block);
+    if (result != MB_OK) {
+        raise_store(result, made.domain->store, made.size);
+        Py_DECREF(made.domain);
+        return NULL;
+    }
+    Memory *self = memory_new_handle();
+    if (self == NULL) {
+        mb_free(made.tag, block, made.size);
+        Py_DECREF(made.domain);
+        return NULL;
+    }
+    self->buffer = block->data;
+    self->size = made.size;
+    self->source = &made.tag->source;
+    self->block = block;
+    block->owner = self;
+    block->site = made.domain->sites ? site_take() : 0;
+    Py_DECREF(made.domain);
+    return finish(self, &made.common);
+}
+
+static PyObject *memory_vectorcall(PyObject *type, PyObject *const *arguments, size_t count, PyObject *keywords)
+{
+    PyObject *values[NEW_COUNT];
+    if (parse_arguments(&new_signature, arguments, PyVectorcall_NARGS(count), keywords, values) < 0) {
+        return NULL;
+    }
+    return create(values);
+}
+
+static PyObject *memory_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *values[NEW_COUNT];
+    return parse_new_arguments(&new_signature, arguments, keywords, values) < 0 ? NULL : create(values);
+}
+
+/* Memory.__new__ did all of it. */
+static int memory_init(PyObject *self, PyObject *arguments, PyObject *keywords)
+{
+    return 0;
+}
+
+/* ---- preallocated ---------------------------------------------------------------------------------------------- */
+
+static Exported *export_of(PyObject *buffer)
+{
+    Exported *exported = PyMem_Calloc(1, sizeof *exported);
+    if (exported == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    if (PyObject_GetBuffer(buffer, &exported->view, PyBUF_WRITABLE) < 0) {
+        PyErr_Clear(); /* a read-only exporter makes a read-only memory object */
+        if (PyObject_GetBuffer(buffer, &exported->view, PyBUF_SIMPLE) < 0) {
+            PyMem_Free(exported);
+            return NULL;
+        }
+    }
+    exported->users = 1;
+    if (exported->view.len == 0) {
+        exported_drop(exported);
+        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0),
+                     "the buffer must hold at least 1 byte, got an empty %.100s", Py_TYPE(buffer)->tp_name);
+        return NULL;
+    }
+    return exported;
+}
+
+static const char *const preallocated_names[] = {"buffer", "tag", COMMON_NAMES, NULL};
+static PyObject *preallocated_interned[2 + COMMON_COUNT];
+static Signature preallocated_signature = {"preallocated", preallocated_names, preallocated_interned, 1, 1};
+
+static PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssize_t count,
+                                     PyObject *keywords)
+{
+    PyObject *values[2 + COMMON_COUNT];
+    Common common;
+    uint32_t tag = 0;
+    if (parse_arguments(&preallocated_signature, arguments, count, keywords, values) < 0) {
+        return NULL;
+    }
+    fill_common(values + 2);
+    if (convert_common(values + 2, &common) < 0 ||
+        (values[1] != NULL && values[1] != Py_None && convert_tag(values[1], &tag) < 0)) {
+        return NULL;
+    }
+    Exported *exported = export_of(values[0]);
+    if (exported == NULL) {
+        return NULL;
+    }
+    exported->tag = tag;
+    Memory *self = memory_new_handle();
+    if (self == NULL) {
+        exported_drop(exported);
+        return NULL;
+    }
+    exported_swap(self, exported);
+    object_track(&self->base); /* the exporter may refer back */
+    return finish(self, &common);
+}
+
+static PyObject *memory_assign_buffer(Memory *self, PyObject *buffer)
+{
+    if (object_alive(&self->base, "assign a buffer") < 0) {
+        return NULL;
+    }
+    if (self->block != NULL) {
+        return raise_bugcheck(STATUS_INVALID_DEVICE_REQUEST, 0x10D, 5, (uint64_t)(uintptr_t)self, 0, 0,
+                              "%R owns its buffer: only preallocated memory takes another", self);
+    }
+    Exported *exported = export_of(buffer);
+    if (exported == NULL) {
+        return NULL;
+    }
+    exported->tag = exported_tag(self);
+    exported_swap(self, exported);
+    Py_RETURN_NONE;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
+
+static const char *const copy_from_names[] = {"source", "offset", NULL};
+static const char *const copy_to_names[] = {"destination", "offset", NULL};
+static PyObject *copy_from_interned[2], *copy_to_interned[2];
+static Signature copy_from_signature = {"copy_from", copy_from_names, copy_from_interned, 2, 1};
+static Signature copy_to_signature = {"copy_to", copy_to_names, copy_to_interned, 2, 1};
+
+static void move_bytes(Memory *self, void *to, const void *from, size_t count)
+{
+    if (count < NO_GIL_COPY) {
+        memmove(to, from, count);
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    memmove(to, from, count);
+    Py_END_ALLOW_THREADS
+}
+
+/* The framework's order: a length, then (writing) not read-only, then the range. No sum is formed. */
+static int check_copy(Memory *self, size_t offset, size_t count, bool writing)
+{
+    if (count == 0) {
+        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "length", 0),
+                     "at least 1 byte must be copied, got an empty buffer");
+        return -1;
+    }
+    if (writing && (state_load(&self->base) & READ_ONLY) != 0) {
+        raise_status(STATUS_ACCESS_VIOLATION, NULL, "%R is read-only: copy_from cannot write to it", self);
+        return -1;
+    }
+    if ((offset != 0 && offset >= self->size) || count > self->size - offset) {
+        size_t available = offset >= self->size ? 0 : self->size - offset;
+        PyObject *operands = Py_BuildValue("{snsnsn}", "offset", (Py_ssize_t)offset, "needed", (Py_ssize_t)count,
+                                           "available", (Py_ssize_t)available);
+        raise_status(writing ? STATUS_INVALID_BUFFER_SIZE : STATUS_BUFFER_TOO_SMALL, operands,
+                     "%zu bytes at offset %zu of %R: only %zu are there; nothing was copied", count, offset, self,
+                     available);
+        return -1;
+    }
+    return 0;
+}
+
+/* The other side of a copy: to be read, or to be filled. */
+static int get_other(PyObject *exporter, Py_buffer *other, bool reading)
+{
+    if (PyObject_GetBuffer(exporter, other, reading ? PyBUF_SIMPLE : PyBUF_WRITABLE) == 0) {
+        return 0;
+    }
+    if (!reading && PyErr_ExceptionMatches(PyExc_BufferError)) {
+        PyErr_Clear();
+        raise_status(STATUS_ACCESS_VIOLATION, NULL, "the destination must be a writable contiguous buffer, got %.100s",
+                     Py_TYPE(exporter)->tp_name);
+    }
+    return -1;
+}
+
+static PyObject *copy(Memory *self, PyObject **values, bool writing)
+{
+    size_t offset = 0;
+    Py_buffer other, own;
+    if (object_alive(&self->base, writing ? "copy into it" : "copy from it") < 0 ||
+        (values[1] != NULL && convert_size(values[1], "offset", &offset) < 0) ||
+        get_other(values[0], &other, writing) < 0) {
+        return NULL;
+    }
+    /* Getting the buffer may have run code: only now look at ourselves, and pin while bytes move. */
+    int result = memory_getbuffer(self, &own, PyBUF_SIMPLE);
+    if (result == 0) {
+        result = check_copy(self, offset, (size_t)other.len, writing);
+        if (result == 0) {
+            char *mine = (char *)own.buf + offset;
+            move_bytes(self, writing ? mine : other.buf, writing ? other.buf : mine, (size_t)other.len);
+        }
+        PyBuffer_Release(&own);
+    }
+    PyBuffer_Release(&other);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* bytes at an offset in pool memory, the usual case, needs neither export nor pin. */
+static bool copy_bytes_quickly(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    if (keywords != NULL || count < 1 || !PyBytes_CheckExact(arguments[0]) || self->block == NULL ||
+        (state_load(&self->base) & (FROZEN | RELEASED | READ_ONLY)) != 0) {
+        return false;
+    }
+    size_t offset = 0, length = (size_t)PyBytes_GET_SIZE(arguments[0]);
+    if (count == 2) {
+        if (!PyLong_CheckExact(arguments[1])) {
+            return false;
+        }
+        long long given = PyLong_AsLongLong(arguments[1]);
+        if (given < 0) {
+            PyErr_Clear();
+            return false;
+        }
+        offset = (size_t)given;
+    }
+    if (count > 2 || length == 0 || length >= NO_GIL_COPY || offset >= self->size || length > self->size - offset) {
+        return false;
+    }
+    memcpy(self->buffer + offset, PyBytes_AS_STRING(arguments[0]), length);
+    return true;
+}
+
+static PyObject *memory_copy_from(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *values[2];
+    if (copy_bytes_quickly(self, arguments, count, keywords)) {
+        Py_RETURN_NONE;
+    }
+    if (parse_arguments(&copy_from_signature, arguments, count, keywords, values) < 0) {
+        return NULL;
+    }
+    return copy(self, values, true);
+}
+
+static PyObject *memory_copy_to(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *values[2];
+    if (parse_arguments(&copy_to_signature, arguments, count, keywords, values) < 0) {
+        return NULL;
+    }
+    return copy(self, values, false);
+}
+
+/* ---- properties ---------------------------------------------------------------------------------------------------- */
+
+static PyObject *memory_size(Memory *self, void *closure)
+{
+    return object_alive(&self->base, "read its size") < 0 ? NULL : PyLong_FromSize_t(self->size);
+}
+
+static PyObject *memory_address(Memory *self, void *closure)
+{
+    return object_alive(&self->base, "read its address") < 0 ? NULL : PyLong_FromVoidPtr(self->buffer);
+}
+
+static PyObject *memory_readonly(Memory *self, void *closure)
+{
+    if (object_alive(&self->base, "read its access") < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong((state_load(&self->base) & READ_ONLY) != 0);
+}
+
+static PyObject *memory_tag(Memory *self, void *closure)
+{
+    if (object_alive(&self->base, "read its tag") < 0) {
+        return NULL;
+    }
+    uint32_t tag = self->block == NULL ? exported_tag(self) : self->source->tag->value;
+    return tag == 0 ? Py_NewRef(Py_None) : tag_text(tag);
+}
+
+static PyObject *memory_pool(Memory *self, void *closure)
+{
+    if (object_alive(&self->base, "read its pool") < 0) {
+        return NULL;
+    }
+    return self->block == NULL ? Py_NewRef(Py_None) : pool_number(self->source->tag->pool);
+}
+
+static PyObject *memory_source(Memory *self, void *closure)
+{
+    if (object_alive(&self->base, "read its source") < 0) {
+        return NULL;
+    }
+    if (self->block == NULL) {
+        return PyUnicode_InternFromString("preallocated");
+    }
+    return PyUnicode_InternFromString(self->source->list == NULL ? "pool" : "lookaside");
+}
+
+static PyObject *memory_site(Memory *self, void *closure)
+{
+    if (object_alive(&self->base, "read its allocation site") < 0) {
+        return NULL;
+    }
+    return self->block == NULL ? Py_NewRef(Py_None) : site_text(self->block->site);
+}
+
+static PyObject *memory_view(Memory *self, void *closure)
+{
+    return object_alive(&self->base, "view it") < 0 ? NULL : PyMemoryView_FromObject((PyObject *)self);
+}
+
+static Py_ssize_t memory_length(Memory *self)
+{
+    return object_alive(&self->base, "read its size") < 0 ? -1 : (Py_ssize_t)self->size;
+}
+
+/* An object with a length would be false when empty; a handle is a handle. */
+static int memory_bool(PyObject *self)
+{
+    return 1;
+}
+
+static PyObject *owner_text(Memory *self)
+{
+    PyObject *parent = tree_parent(&self->base);
+    PyObject *text = parent == Py_None ? PyUnicode_FromString("") : PyUnicode_FromFormat(" owned by %R", parent);
+    Py_DECREF(parent);
+    return text;
+}
+
+static PyObject *tag_or_kind(Memory *self)
+{
+    if (self->block == NULL) {
+        return PyUnicode_FromString("preallocated");
+    }
+    PyObject *tag = tag_text(self->source->tag->value);
+    PyObject *text = tag == NULL ? NULL : PyUnicode_FromFormat("tag %R", tag);
+    Py_XDECREF(tag);
+    return text;
+}
+
+static PyObject *memory_repr(Memory *self)
+{
+    uint64_t state = state_load(&self->base);
+    PyObject *name = self->base.extras == NULL ? NULL : self->base.extras->name;
+    if ((state & DESTROYED) != 0) {
+        return name == NULL ? PyUnicode_FromFormat("<membuf.Memory %zu bytes deleted>", self->size)
+                            : PyUnicode_FromFormat("<membuf.Memory %R %zu bytes deleted>", name, self->size);
+    }
+    PyObject *kind = tag_or_kind(self);
+    PyObject *owner = Py_EnterRecursiveCall(" in a repr") != 0 ? NULL : owner_text(self);
+    PyObject *text = NULL;
+    if (owner != NULL) {
+        Py_LeaveRecursiveCall();
+    }
+    if (kind != NULL && owner != NULL) {
+        const char *what = (state & FROZEN) != 0 ? " being deleted" : "";
+        text = name == NULL ? PyUnicode_FromFormat("<membuf.Memory %zu bytes %U%U%s>", self->size, kind, owner, what)
+                            : PyUnicode_FromFormat("<membuf.Memory %R %zu bytes %U%U%s>", name, self->size, kind,
+                                                   owner, what);
+    }
+    Py_XDECREF(kind);
+    Py_XDECREF(owner);
+    return text;
+}
+
+/* Pickling lives in Python: it is wide and not hot. */
+static PyObject *memory_reduce(PyObject *self, PyObject *protocol)
+{
+    PyObject *module = PyImport_ImportModule("membuf.memory.pickling");
+    if (module == NULL) {
+        return NULL;
+    }
+    PyObject *result = PyObject_CallMethod(module, "reduce", "OO", self, protocol);
+    Py_DECREF(module);
+    return result;
+}
+
+/* ---- the type -------------------------------------------------------------------------------------------------------- */
+
+static int memory_traverse(Memory *self, visitproc visit, void *arg)
+{
+    if (self->block == NULL && self->exported != NULL) {
+        Py_VISIT(self->exported->view.obj);
+    }
+    return object_traverse(&self->base, visit, arg);
+}
+
+static int memory_clear(Memory *self)
+{
+    object_clear(&self->base);
+    return 0;
+}
+
+static void memory_dealloc(Memory *self)
+{
+    Object *base = &self->base;
+    if ((state_load(base) & DESTROYED) != 0 || base->child != NULL || base->extras != NULL || self->block == NULL) {
+        if (!object_dealloc_begin(base)) {
+            return;
+        }
+    } else { /* nobody else can see it: no callback, nothing below, so no walk */
+        state_or(base, DELETE_CALLED | DISPOSED | DROPPED | DESTROYED);
+        memory_release(self);
+        if (PyObject_GC_IsTracked((PyObject *)self)) {
+            PyObject_GC_UnTrack((PyObject *)self);
+        }
+    }
+    free_handle(self);
+}
+
+PyDoc_STRVAR(memory_doc,
+"Memory(size, *, tag=None, parent=None, pool=NONPAGED, alignment=None, zero=False, name=None,\n"
+"       on_cleanup=None, on_destroy=None)\n--\n\n"
+"A memory object: ``size`` bytes with a tag and an owner, taken from the current domain's pool.\n\n"
+"The bytes are 16-byte aligned, page-aligned from a page up, and lie inside one page below it. They\n"
+"are not zeroed unless asked for. A view (memoryview, numpy array) keeps the bytes valid, never the\n"
+"object alive: after delete() the block is set aside until the last view is released.\n\n"
+"Args:\n"
+"    size: bytes, 1 or more.\n"
+"    tag: 1 to 4 characters, or their number; the domain's default if absent.\n"
+"    parent: the owner; without one the object lives as long as Python references to it.\n"
+"    pool: ``membuf.NONPAGED`` (locked into memory where allowed) or ``membuf.PAGED``.\n"
+"    alignment: a power of two, bytes.\n"
+"    zero: clear the bytes.\n\n"
+"Raises:\n"
+"    InvalidParameterError: a size of 0 or below, an alignment that is no power of two, a bad tag.\n"
+"    InsufficientResourcesError: the domain's limit, or the system's.\n"
+"    DeletePendingError: the deletion of the parent has begun.\n\n"
+"Source: WdfMemoryCreate.\n\n"
+"Example:\n"
+"    >>> import membuf\n"
+"    >>> m = membuf.Memory(4096, tag='Capt')\n"
+"    >>> m.copy_from(b'hello', offset=8)\n"
+"    >>> bytes(m.buffer[8:13]), m.address % 4096\n"
+"    (b'hello', 0)\n"
+"    >>> m.delete()\n");
+
+static PyMethodDef memory_methods[] = {
+    {"preallocated", FAST_KEYWORDS(memory_preallocated) | METH_CLASS,
+     "preallocated($type, buffer, *, tag=None, name=None, parent=None, on_cleanup=None, on_destroy=None)\n--\n\n"
+     "A memory object over the caller's buffer, which stays the caller's and is never freed here.\n\n"
+     "Any exporter of contiguous bytes; a read-only one makes a read-only memory object. Source:\n"
+     "WdfMemoryCreatePreallocated.\n\n"
+     "    >>> import membuf\n"
+     "    >>> b = bytearray(8)\n"
+     "    >>> membuf.Memory.preallocated(b).copy_from(b'abc'); b[:3]\n"
+     "    bytearray(b'abc')\n"},
+    {"assign_buffer", (PyCFunction)memory_assign_buffer, METH_O,
+     "assign_buffer($self, buffer, /)\n--\n\n"
+     "Point preallocated memory at another buffer; the old one is left as it is, and its views with it.\n\n"
+     "Source: WdfMemoryAssignBuffer.\n\n"
+     "    >>> import membuf\n"
+     "    >>> m = membuf.Memory.preallocated(bytearray(8)); m.assign_buffer(bytearray(64)); m.size\n"
+     "    64\n"},
+    {"copy_from", FAST_KEYWORDS(memory_copy_from),
+     "copy_from($self, source, offset=0)\n--\n\n"
+     "Copy the whole source to ``offset`` bytes into the memory; all of it or, with an error, nothing.\n\n"
+     "Raises INVALID_PARAMETER (empty source), ACCESS_VIOLATION (read-only memory), INVALID_BUFFER_SIZE\n"
+     "(does not fit), in this order. Source: WdfMemoryCopyFromBuffer.\n\n"
+     "    >>> import membuf\n"
+     "    >>> membuf.Memory(4).copy_from(b'12345')\n"
+     "    Traceback (most recent call last):\n"
+     "    membuf.InvalidBufferSizeError: ...\n"},
+    {"copy_to", FAST_KEYWORDS(memory_copy_to),
+     "copy_to($self, destination, offset=0)\n--\n\n"
+     "Fill the whole destination from ``offset`` bytes into the memory; all of it or nothing.\n\n"
+     "Raises INVALID_PARAMETER (empty destination), BUFFER_TOO_SMALL (not so many bytes after offset).\n"
+     "Source: WdfMemoryCopyToBuffer.\n\n"
+     "    >>> import membuf\n"
+     "    >>> m, out = membuf.Memory(4, zero=True), bytearray(b'xx')\n"
+     "    >>> m.copy_to(out, offset=2); out\n"
+     "    bytearray(b'\\x00\\x00')\n"},
+    {"__dlpack__", FAST_KEYWORDS(memory_dlpack),
+     "__dlpack__($self, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
+     "A DLPack capsule over the bytes (one dimension, uint8, CPU). The view rule holds for it too.\n\n"
+     "    >>> import membuf, numpy\n"
+     "    >>> numpy.from_dlpack(membuf.Memory(8, zero=True)).sum()\n"
+     "    0\n"},
+    {"__dlpack_device__", memory_dlpack_device, METH_NOARGS,
+     "__dlpack_device__($self, /)\n--\n\nThe CPU: (1, 0)."},
+    {"__reduce_ex__", memory_reduce, METH_O, "__reduce_ex__($self, protocol, /)\n--\n\nPickle; out of band from protocol 5."},
+    {NULL},
+};
+
+static PyGetSetDef memory_properties[] = {
+    {"size", (getter)memory_size, NULL, "Bytes, exactly as asked for."},
+    {"address", (getter)memory_address, NULL, "Where the bytes are."},
+    {"readonly", (getter)memory_readonly, NULL, "Whether copy_from and writable views are refused."},
+    {"tag", (getter)memory_tag, NULL, "The tag in display order; None for preallocated memory without one."},
+    {"pool", (getter)memory_pool, NULL, "The pool type's number; None for preallocated memory."},
+    {"source", (getter)memory_source, NULL, "'pool', 'lookaside', 'preallocated' or 'request'."},
+    {"site", (getter)memory_site, NULL, "Where it was allocated: 'file:line in function', or None."},
+    {"buffer", (getter)memory_view, NULL, "A memoryview of the bytes."},
+    {NULL},
+};
+
+static PySequenceMethods memory_sequence = {.sq_length = (lenfunc)memory_length};
+static PyNumberMethods memory_number = {.nb_bool = memory_bool};
+
+PyTypeObject Memory_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "membuf._native.Memory",
+    .tp_basicsize = sizeof(Memory),
+    .tp_base = &Object_Type,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = memory_doc,
+    .tp_new = memory_new,
+    .tp_init = memory_init,
+    .tp_vectorcall = memory_vectorcall,
+    .tp_dealloc = (destructor)memory_dealloc,
+    .tp_finalize = object_finalize,
+    .tp_traverse = (traverseproc)memory_traverse,
+    .tp_clear = (inquiry)memory_clear,
+    .tp_repr = (reprfunc)memory_repr,
+    .tp_as_buffer = &memory_buffer,
+    .tp_as_sequence = &memory_sequence,
+    .tp_as_number = &memory_number,
+    .tp_methods = memory_methods,
+    .tp_getset = memory_properties,
+};

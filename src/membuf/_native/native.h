@@ -1,0 +1,291 @@
+/* The hot object types on the CPython C API: what their files share.
+ *
+ * Ownership, in short:
+ *   - a parent's ring of children holds one strong Python reference on each child; child->parent is
+ *     borrowed and cleared when the child leaves the ring;
+ *   - while framework references are held (`references` in the state word) one Python reference is
+ *     held for all of them together;
+ *   - a block goes home when its object is destroyed and its last view is released, whichever is
+ *     later: the state word decides which party returns it, exactly once.
+ */
+#ifndef MEMBUF_NATIVE_H
+#define MEMBUF_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+/* ---- state word ------------------------------------------------------------------------------ */
+
+#define PIN ((uint64_t)1)                 /* bits 0..27: exported views and I/O in flight */
+#define PINS_MASK ((uint64_t)0x0FFFFFFF)
+#define REFERENCE ((uint64_t)1 << 28)     /* bits 28..51: framework references */
+#define REFERENCES_MASK ((uint64_t)0xFFFFFF << 28)
+#define DELETE_CALLED ((uint64_t)1 << 52) /* delete was asked for; a disposing parent does the rest */
+#define DISPOSING ((uint64_t)1 << 53)     /* cleanup of the subtree is running */
+#define DISPOSED ((uint64_t)1 << 54)      /* cleanup ran */
+#define DROPPED ((uint64_t)1 << 55)       /* the tree's own reference is gone: destroy at zero */
+#define DESTROYING ((uint64_t)1 << 56)    /* destroy callbacks are running */
+#define DESTROYED ((uint64_t)1 << 57)
+#define RELEASED ((uint64_t)1 << 58)      /* no new views; the block goes home at zero pins */
+#define UNDELETABLE ((uint64_t)1 << 59)
+#define READ_ONLY ((uint64_t)1 << 60)
+#define INITIALIZED ((uint64_t)1 << 61)   /* __init__ ran */
+#define FROZEN (DELETE_CALLED | DISPOSING | DISPOSED | DROPPED | DESTROYING | DESTROYED)
+
+#ifdef Py_GIL_DISABLED
+#define state_load(o) __atomic_load_n(&(o)->state, __ATOMIC_ACQUIRE)
+#define state_or(o, bits) __atomic_fetch_or(&(o)->state, (bits), __ATOMIC_ACQ_REL)
+#define state_and(o, bits) __atomic_fetch_and(&(o)->state, (bits), __ATOMIC_ACQ_REL)
+#define state_add(o, n) __atomic_fetch_add(&(o)->state, (n), __ATOMIC_ACQ_REL)
+#define state_sub(o, n) __atomic_fetch_sub(&(o)->state, (n), __ATOMIC_ACQ_REL)
+#else
+static inline uint64_t exchange_state(uint64_t *state, uint64_t value)
+{
+    uint64_t old = *state;
+    *state = value;
+    return old;
+}
+#define state_load(o) ((o)->state)
+#define state_or(o, bits) exchange_state(&(o)->state, (o)->state | (bits))
+#define state_and(o, bits) exchange_state(&(o)->state, (o)->state & (bits))
+#define state_add(o, n) exchange_state(&(o)->state, (o)->state + (n))
+#define state_sub(o, n) exchange_state(&(o)->state, (o)->state - (n))
+#endif
+
+/* One more pin, unless the bytes were released (or there are too many): never a pin to take back. */
+static inline bool pin_state(uint64_t *state)
+{
+#ifdef Py_GIL_DISABLED
+    uint64_t old = __atomic_load_n(state, __ATOMIC_ACQUIRE);
+    do {
+        if ((old & RELEASED) != 0 || (old & PINS_MASK) == PINS_MASK) {
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(state, &old, old + PIN, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return true;
+#else
+    if ((*state & RELEASED) != 0 || (*state & PINS_MASK) == PINS_MASK) {
+        return false;
+    }
+    *state += PIN;
+    return true;
+#endif
+}
+
+#ifndef Py_BEGIN_CRITICAL_SECTION /* before 3.13 the interpreter's lock is one */
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+/* ---- structures ------------------------------------------------------------------------------ */
+
+typedef struct Object Object;
+typedef struct LookasideList LookasideList;
+
+typedef struct {
+    PyObject *cleanup, *destroy; /* callables or NULL */
+    PyObject *type, *context;    /* of a typed context, or NULL */
+} Hooks;
+
+/* What few objects have: a name, contexts, callbacks, tagged references. */
+typedef struct {
+    PyObject *name;
+    PyObject *context;    /* the dictionary */
+    PyObject *references; /* {tag: count} of the references taken by name */
+    LookasideList *lists; /* those whose memories this object is to own */
+    Hooks *hooks;
+    Py_ssize_t hook_count;
+} Extras;
+
+struct Object {
+    PyObject_HEAD
+    Object *parent;
+    Object *child; /* the first; its `previous` is the last */
+    Object *previous;
+    union {
+        Object *next;
+        uint64_t deleted_site; /* once destroyed: by which call */
+    };
+    uint64_t state;
+    Extras *extras;
+};
+
+/* Lists and domains can be referred to weakly; memory objects pay for no such pointer. */
+typedef struct {
+    Object base;
+    PyObject *weak_references;
+} WeakObject;
+
+typedef struct {
+    WeakObject base;
+    mb_domain *store;
+    uint64_t dropped_blocks; /* dropped without free() */
+    uint32_t default_tag;
+    bool sites;
+} Domain;
+
+/* The caller's buffer under a preallocated memory object, alive until its last view is gone. */
+typedef struct {
+    Py_buffer view;
+    Py_ssize_t users;
+    uint32_t tag; /* 0: none */
+} Exported;
+
+typedef struct {
+    Object base;
+    unsigned char *buffer;
+    size_t size;
+    union {
+        mb_source *source;  /* of pool and lookaside memory */
+        Exported *exported; /* of preallocated memory */
+    };
+    mb_block *block; /* NULL: preallocated */
+} Memory;
+
+struct LookasideList {
+    WeakObject base;
+    mb_list *list;
+    Domain *domain;
+    Object *memory_parent; /* borrowed: cleared when that object is destroyed */
+    LookasideList *next_of_parent;
+    bool has_memory_parent;
+};
+
+typedef struct {
+    PyObject_HEAD
+    unsigned char *buffer;
+    size_t size;
+    uint64_t state; /* PIN, DESTROYED, RELEASED */
+    mb_source *source;
+    mb_block *block; /* NULL: home */
+    Domain *domain;
+    uint64_t freed_site;
+} Block;
+
+extern PyTypeObject Object_Type, Memory_Type, LookasideList_Type, Block_Type, Pointer_Type, Domain_Type;
+
+#define Object_Check(o) PyObject_TypeCheck((o), &Object_Type)
+
+#define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL
+#define FAST_KEYWORDS(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
+
+/* ---- errors.c -------------------------------------------------------------------------------- */
+
+#define STATUS_ACCESS_VIOLATION 0xC0000005u
+#define STATUS_INVALID_HANDLE 0xC0000008u /* the object is gone */
+#define STATUS_INVALID_PARAMETER 0xC000000Du
+#define STATUS_INVALID_DEVICE_REQUEST 0xC0000010u
+#define STATUS_BUFFER_TOO_SMALL 0xC0000023u
+#define STATUS_DELETE_PENDING 0xC0000056u
+#define STATUS_INTEGER_OVERFLOW 0xC0000095u
+#define STATUS_INSUFFICIENT_RESOURCES 0xC000009Au
+#define STATUS_CANNOT_DELETE 0xC0000121u
+#define STATUS_INVALID_BUFFER_SIZE 0xC0000206u
+
+/* Sets the exception for a status. `operands` is stolen and may be NULL. Returns NULL. */
+PyObject *raise_status(uint32_t status, PyObject *operands, const char *format, ...);
+PyObject *raise_bugcheck(uint32_t status, uint32_t code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4,
+                         const char *format, ...);
+PyObject *raise_deleted(PyObject *object, const char *what);
+PyObject *raise_store(mb_result result, mb_domain *store, size_t size);
+
+/* ---- convert.c: one converter for each kind of argument ---------------------------------------- */
+
+typedef struct {
+    const char *function;
+    const char *const *names; /* NULL-terminated; the first `positional` may come by position */
+    PyObject **interned;
+    Py_ssize_t positional;
+    Py_ssize_t required;
+    Py_ssize_t count; /* filled at the first call */
+} Signature;
+
+/* Fills values[] (borrowed, NULL where absent); -1 with TypeError set. */
+int parse_arguments(Signature *signature, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords,
+                    PyObject **values);
+int parse_new_arguments(Signature *signature, PyObject *arguments, PyObject *keywords, PyObject **values);
+
+/* Any object with __index__ but bool. Below 0: INVALID_PARAMETER; 2**64 and above: SIZE_MAX. */
+int convert_size(PyObject *value, const char *name, size_t *out);
+int convert_tag(PyObject *value, uint32_t *out); /* not None */
+int convert_pool(PyObject *value, mb_pool *out);
+int convert_alignment(PyObject *value, size_t *out); /* NULL and None: natural */
+int convert_flag(PyObject *value, const char *name, bool *out);
+int convert_callable(PyObject *value, const char *name, PyObject **out); /* None: NULL */
+int convert_object(PyObject *value, const char *name, Object **out);     /* None: NULL */
+PyObject *tag_text(uint32_t tag);
+PyObject *pool_number(mb_pool pool);
+
+/* ---- site.c ----------------------------------------------------------------------------------- */
+
+uint64_t site_take(void); /* where the running Python frame is; holds its code object */
+void site_drop(uint64_t site);
+uint64_t site_share(uint64_t site);
+PyObject *site_text(uint64_t site); /* "file:line in function", or None */
+
+/* ---- object.c, extras.c, tree.c ----------------------------------------------------------------- */
+
+typedef struct {
+    Object *parent;
+    PyObject *name, *cleanup, *destroy; /* borrowed */
+} Common;
+
+#define COMMON_NAMES "name", "parent", "on_cleanup", "on_destroy"
+#define COMMON_COUNT 4
+int convert_common(PyObject **values, Common *out);
+
+int object_setup(Object *self, const Common *common); /* name and callbacks, then the parent: last */
+int object_alive(Object *self, const char *what);     /* 0, or -1 with ObjectDeletedError */
+int object_traverse(Object *self, visitproc visit, void *arg);
+void object_clear(Object *self);
+void object_finalize(PyObject *self);
+bool object_dealloc_begin(Object *self); /* false: the object was resurrected */
+void object_track(Object *self);
+int object_hold(Object *self); /* a framework reference */
+void object_unhold(Object *self);
+PyObject *object_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t count);
+
+Extras *extras_get(Object *self); /* makes them; NULL with MemoryError */
+int extras_add_hooks(Object *self, PyObject *cleanup, PyObject *destroy, PyObject *type, PyObject *context);
+int extras_traverse(Extras *extras, visitproc visit, void *arg);
+void extras_free(Object *self);
+void extras_gone(Object *self); /* this object will own no list's memories any more */
+void extras_call(Object *self, bool destroy, PyObject **errors);
+
+int tree_attach(Object *parent, Object *child); /* -1 with DELETE_PENDING or ObjectDeletedError */
+PyObject *tree_parent(Object *self);            /* new reference, or None */
+PyObject *tree_children(Object *self);
+/* `site` is where delete was called; the caller keeps it. Exceptions are appended to *errors. */
+void tree_delete(Object *self, uint64_t site, PyObject **errors);
+void tree_destroy(Object *self, uint64_t site, PyObject **errors); /* the last reference is gone */
+int raise_errors(PyObject *errors, Object *self);       /* steals; 0 if NULL */
+void type_release(Object *self);                        /* what destroy means for its type */
+
+/* ---- memory.c, lookaside.c, domain.c, block.c, dlpack.c ----------------------------------------- */
+
+Memory *memory_new_handle(void);
+void memory_release(Memory *self);
+int memory_getbuffer(Memory *self, Py_buffer *view, int flags);
+void memory_releasebuffer(Memory *self, Py_buffer *view);
+int memory_pin(Memory *self);
+void memory_unpin(Memory *self);
+void list_release(LookasideList *self);
+void list_forget_parent(LookasideList *self);
+void domain_release(Domain *self);
+Domain *domain_current(void); /* new reference */
+int domain_tag(Domain *self, PyObject *tag, mb_pool pool, mb_tag **out);
+PyObject *block_allocate(Domain *domain, PyObject *const *values); /* size, tag, pool, alignment, zero */
+PyObject *block_free(Block *self, PyObject *tag);
+PyObject *memory_dlpack(PyObject *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+PyObject *memory_dlpack_device(PyObject *self, PyObject *unused);
+PyObject *exporter_item(PyObject *self, PyObject *key);
+int exporter_set_item(PyObject *self, PyObject *key, PyObject *value);
+
+int module_add_domain(PyObject *module);
+int module_add_api(PyObject *module);
+
+#endif

@@ -1,0 +1,535 @@
+/* The object node: what every type of the tree has, and the plain Object type. */
+#include "native.h"
+
+#include <string.h>
+
+/* ---- being alive -------------------------------------------------------------------------------- */
+
+PyObject *raise_deleted(PyObject *object, const char *what)
+{
+    Object *self = (Object *)object;
+    bool over = (state_load(self) & DESTROYED) != 0;
+    PyObject *site = over ? site_text(self->deleted_site) : Py_NewRef(Py_None);
+    if (site == NULL) {
+        return NULL;
+    }
+    PyObject *operands = Py_BuildValue("{sO}", "site", site);
+    if (site == Py_None) {
+        raise_status(STATUS_INVALID_HANDLE, operands, "cannot %s: %R was deleted and nothing holds it any more; "
+                     "take a reference() before delete() to use it longer", what, object);
+    } else {
+        raise_status(STATUS_INVALID_HANDLE, operands, "cannot %s: %R was deleted at %U and nothing holds it any "
+                     "more; take a reference() before delete() to use it longer", what, object, site);
+    }
+    Py_DECREF(site);
+    return NULL;
+}
+
+int object_alive(Object *self, const char *what)
+{
+    if ((state_load(self) & (DESTROYING | DESTROYED)) == 0) {
+        return 0;
+    }
+    raise_deleted((PyObject *)self, what);
+    return -1;
+}
+
+/* ---- framework references ------------------------------------------------------------------------- */
+
+int object_hold(Object *self)
+{
+    uint64_t old = state_add(self, REFERENCE);
+    if ((old & REFERENCES_MASK) == REFERENCES_MASK) {
+        state_sub(self, REFERENCE);
+        PyErr_SetString(PyExc_OverflowError, "too many references on one object (2**24 - 1 at most)");
+        return -1;
+    }
+    if ((old & REFERENCES_MASK) == 0) {
+        Py_INCREF(self); /* one for all framework references together */
+    }
+    return 0;
+}
+
+static void report(PyObject *errors, Object *self)
+{
+    if (raise_errors(errors, self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+}
+
+/* Drops one; the object is destroyed if that was the last thing that kept it. */
+static void drop_reference(Object *self, uint64_t site, PyObject **errors)
+{
+    uint64_t old = state_sub(self, REFERENCE);
+    if ((old & REFERENCES_MASK) != REFERENCE) {
+        return;
+    }
+    if ((old & DROPPED) != 0) {
+        tree_destroy(self, site, errors);
+    }
+    Py_DECREF(self);
+}
+
+void object_unhold(Object *self)
+{
+    PyObject *errors = NULL;
+    drop_reference(self, 0, &errors);
+    if (errors != NULL) {
+        report(errors, self);
+    }
+}
+
+static PyObject *count_tag(Object *self, PyObject *tag, int change)
+{
+    Extras *extras = extras_get(self);
+    if (extras == NULL) {
+        return NULL;
+    }
+    if (extras->references == NULL && (extras->references = PyDict_New()) == NULL) {
+        return NULL;
+    }
+    PyObject *count = PyDict_GetItemWithError(extras->references, tag);
+    if (count == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    long value = count == NULL ? 0 : PyLong_AsLong(count);
+    if (value + change < 0) {
+        return raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{sO}", "tag", tag),
+                            "dereference(tag=%R) without a reference of that tag on %R", tag, self);
+    }
+    PyObject *next = PyLong_FromLong(value + change);
+    if (next == NULL) {
+        return NULL;
+    }
+    int result = value + change == 0 ? PyDict_DelItem(extras->references, tag)
+                                     : PyDict_SetItem(extras->references, tag, next);
+    Py_DECREF(next);
+    return result < 0 ? NULL : Py_None;
+}
+
+static PyObject *one_tag(PyObject *const *arguments, Py_ssize_t count, PyObject *keywords, Signature *signature)
+{
+    PyObject *values[1];
+    if (parse_arguments(signature, arguments, count, keywords, values) < 0) {
+        return NULL;
+    }
+    return values[0] == NULL ? Py_None : values[0];
+}
+
+static const char *const tag_names[] = {"tag", NULL};
+static PyObject *tag_interned[1];
+static Signature reference_signature = {"reference", tag_names, tag_interned, 1, 0};
+static Signature dereference_signature = {"dereference", tag_names, tag_interned, 1, 0};
+
+static PyObject *object_reference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *tag = one_tag(arguments, count, keywords, &reference_signature);
+    if (tag == NULL || object_alive(self, "take a reference") < 0 || count_tag(self, tag, 1) == NULL) {
+        return NULL;
+    }
+    if (object_hold(self) < 0) {
+        count_tag(self, tag, -1);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *object_dereference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *tag = one_tag(arguments, count, keywords, &dereference_signature);
+    if (tag == NULL || object_alive(self, "drop a reference") < 0 || count_tag(self, tag, -1) == NULL) {
+        return NULL;
+    }
+    PyObject *errors = NULL;
+    uint64_t site = site_take();
+    Py_INCREF(self);
+    drop_reference(self, site, &errors);
+    int result = raise_errors(errors, self);
+    Py_DECREF(self);
+    site_drop(site);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- making, visiting, freeing ---------------------------------------------------------------------- */
+
+int object_setup(Object *self, const Common *common)
+{
+    if (common->name != NULL) {
+        Extras *extras = extras_get(self);
+        if (extras == NULL) {
+            return -1;
+        }
+        extras->name = Py_NewRef(common->name);
+    }
+    if ((common->cleanup != NULL || common->destroy != NULL) &&
+        extras_add_hooks(self, common->cleanup, common->destroy, NULL, NULL) < 0) {
+        return -1;
+    }
+    if (common->parent != NULL && tree_attach(common->parent, self) < 0) {
+        if (self->extras != NULL) {
+            extras_gone(self); /* a create that failed runs no callback */
+        }
+        return -1;
+    }
+    return 0;
+}
+
+/* Untracked objects under a tracked one, or above it, would hide a cycle: the whole path is tracked. */
+void object_track(Object *self)
+{
+    while (self != NULL && !PyObject_GC_IsTracked((PyObject *)self)) {
+        PyObject_GC_Track((PyObject *)self);
+        self = self->parent;
+    }
+}
+
+int object_traverse(Object *self, visitproc visit, void *arg)
+{
+    Object *child = self->child;
+    while (child != NULL) {
+        Py_VISIT((PyObject *)child);
+        child = child->next == self->child ? NULL : child->next;
+    }
+    return self->extras == NULL ? 0 : extras_traverse(self->extras, visit, arg);
+}
+
+void object_clear(Object *self)
+{
+    if (self->extras != NULL) {
+        extras_gone(self);
+    }
+}
+
+/* The last Python reference went, or the collector found a cycle: the same deletion as delete(). */
+void object_finalize(PyObject *op)
+{
+    Object *self = (Object *)op;
+    if (self->parent != NULL || (state_load(self) & FROZEN) != 0) {
+        return; /* the root of the tree does it */
+    }
+    PyObject *kind, *value, *traceback, *errors = NULL;
+    PyErr_Fetch(&kind, &value, &traceback);
+    tree_delete(self, 0, &errors);
+    report(errors, self);
+    PyErr_Restore(kind, value, traceback);
+}
+
+bool object_dealloc_begin(Object *self)
+{
+    if ((state_load(self) & DESTROYED) == 0) {
+        if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+            return false;
+        }
+        if ((state_load(self) & DESTROYED) == 0) { /* finalized before it was made: nothing to call */
+            state_or(self, DELETE_CALLED | DISPOSED | DROPPED | DESTROYED);
+            type_release(self);
+        }
+    }
+    if (PyObject_GC_IsTracked((PyObject *)self)) {
+        PyObject_GC_UnTrack((PyObject *)self);
+    }
+    site_drop(self->deleted_site);
+    extras_free(self);
+    return true;
+}
+
+void type_release(Object *self)
+{
+    PyObject *op = (PyObject *)self;
+    if (Py_IS_TYPE(op, &Memory_Type)) {
+        memory_release((Memory *)self);
+    } else if (Py_IS_TYPE(op, &LookasideList_Type)) {
+        list_release((LookasideList *)self);
+    } else if (PyObject_TypeCheck(op, &Domain_Type)) {
+        domain_release((Domain *)self);
+    }
+}
+
+/* ---- methods ------------------------------------------------------------------------------------------ */
+
+static PyObject *object_delete(Object *self, PyObject *unused)
+{
+    uint64_t state = state_load(self);
+    if ((state & (DESTROYING | DESTROYED)) != 0) {
+        return raise_deleted((PyObject *)self, "delete it");
+    }
+    if ((state & UNDELETABLE) != 0) {
+        return raise_status(STATUS_CANNOT_DELETE, NULL, "%R cannot be deleted: its owner ends it", self);
+    }
+    PyObject *errors = NULL;
+    uint64_t site = site_take();
+    Py_INCREF(self);
+    tree_delete(self, site, &errors);
+    int result = raise_errors(errors, self);
+    Py_DECREF(self);
+    site_drop(site);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *object_enter(Object *self, PyObject *unused)
+{
+    return object_alive(self, "enter it") < 0 ? NULL : Py_NewRef((PyObject *)self);
+}
+
+PyObject *object_exit(PyObject *op, PyObject *const *arguments, Py_ssize_t count)
+{
+    if ((state_load((Object *)op) & FROZEN) != 0) {
+        Py_RETURN_NONE; /* an inner delete is fine */
+    }
+    return object_delete((Object *)op, NULL);
+}
+
+static const char *const context_names[] = {"type", "on_cleanup", "on_destroy", NULL};
+static PyObject *context_interned[3];
+static Signature add_context_signature = {"add_context", context_names, context_interned, 1, 1};
+
+static PyObject *find_context(Object *self, PyObject *type)
+{
+    Extras *extras = self->extras;
+    for (Py_ssize_t i = 0; extras != NULL && i < extras->hook_count; i++) {
+        if (extras->hooks[i].type == type) {
+            return extras->hooks[i].context;
+        }
+    }
+    return NULL;
+}
+
+static PyObject *object_add_context(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *values[3], *cleanup = NULL, *destroy = NULL;
+    if (parse_arguments(&add_context_signature, arguments, count, keywords, values) < 0 ||
+        (values[1] != NULL && convert_callable(values[1], "on_cleanup", &cleanup) < 0) ||
+        (values[2] != NULL && convert_callable(values[2], "on_destroy", &destroy) < 0) ||
+        object_alive(self, "add a context") < 0) {
+        return NULL;
+    }
+    if (!PyCallable_Check(values[0])) {
+        PyErr_Format(PyExc_TypeError, "type must be callable without arguments, got %R", values[0]);
+        return NULL;
+    }
+    if ((state_load(self) & FROZEN) != 0) {
+        return raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it takes no new contexts",
+                            self);
+    }
+    PyObject *found = find_context(self, values[0]);
+    if (found != NULL) {
+        return Py_NewRef(found); /* the one there stays, and its callbacks */
+    }
+    PyObject *context = PyObject_CallNoArgs(values[0]);
+    if (context != NULL && extras_add_hooks(self, cleanup, destroy, values[0], context) < 0) {
+        Py_CLEAR(context);
+    }
+    return context;
+}
+
+static PyObject *object_get_context(Object *self, PyObject *type)
+{
+    if ((state_load(self) & DESTROYED) != 0) { /* inside a destroy callback contexts are legal */
+        return raise_deleted((PyObject *)self, "read a context");
+    }
+    PyObject *context = find_context(self, type);
+    return Py_NewRef(context == NULL ? Py_None : context);
+}
+
+/* ---- properties ------------------------------------------------------------------------------------------ */
+
+static PyObject *object_name(Object *self, void *closure)
+{
+    PyObject *name = self->extras == NULL ? NULL : self->extras->name;
+    return Py_NewRef(name == NULL ? Py_None : name);
+}
+
+static PyObject *object_parent(Object *self, void *closure)
+{
+    return object_alive(self, "read its parent") < 0 ? NULL : tree_parent(self);
+}
+
+static PyObject *object_children(Object *self, void *closure)
+{
+    return object_alive(self, "list its children") < 0 ? NULL : tree_children(self);
+}
+
+static PyObject *object_context(Object *self, void *closure)
+{
+    if ((state_load(self) & DESTROYED) != 0) {
+        return raise_deleted((PyObject *)self, "read its context");
+    }
+    Extras *extras = extras_get(self);
+    if (extras == NULL || (extras->context == NULL && (extras->context = PyDict_New()) == NULL)) {
+        return NULL;
+    }
+    return Py_NewRef(extras->context);
+}
+
+static PyObject *object_deleted(Object *self, void *closure)
+{
+    return PyBool_FromLong((state_load(self) & FROZEN) != 0);
+}
+
+static PyObject *object_reference_count(Object *self, void *closure)
+{
+    uint64_t state = state_load(self);
+    uint64_t own = (state & (DROPPED | DESTROYED)) == 0;
+    return PyLong_FromUnsignedLongLong((state & REFERENCES_MASK) / REFERENCE + own);
+}
+
+static PyObject *object_repr(Object *self)
+{
+    uint64_t state = state_load(self);
+    const char *what = (state & DESTROYED) != 0 ? " deleted" : (state & FROZEN) != 0 ? " being deleted" : "";
+    const char *type = strrchr(Py_TYPE(self)->tp_name, '.');
+    type = type == NULL ? Py_TYPE(self)->tp_name : type + 1;
+    PyObject *name = self->extras == NULL ? NULL : self->extras->name;
+    if (name != NULL) {
+        return PyUnicode_FromFormat("<membuf.%s %R%s>", type, name, what);
+    }
+    return PyUnicode_FromFormat("<membuf.%s at %p%s>", type, self, what);
+}
+
+/* ---- the plain type ------------------------------------------------------------------------------------------ */
+
+static const char *const object_names[] = {COMMON_NAMES, NULL};
+static PyObject *object_interned[COMMON_COUNT];
+static Signature object_signature = {"Object", object_names, object_interned, 1, 0};
+
+static PyObject *object_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    return type->tp_alloc(type, 0); /* tracked: a subclass may hold anything */
+}
+
+static int object_init(Object *self, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *values[COMMON_COUNT];
+    Common common;
+    if (parse_new_arguments(&object_signature, arguments, keywords, values) < 0) {
+        return -1;
+    }
+    for (int i = 0; i < COMMON_COUNT; i++) {
+        values[i] = values[i] == NULL ? Py_None : values[i];
+    }
+    if (convert_common(values, &common) < 0) {
+        return -1;
+    }
+    if ((state_or(self, INITIALIZED) & INITIALIZED) != 0) {
+        PyErr_SetString(PyExc_TypeError, "an object is initialized once: its parent and callbacks are fixed");
+        return -1;
+    }
+    return object_setup(self, &common);
+}
+
+static int plain_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    return object_traverse((Object *)op, visit, arg);
+}
+
+static int plain_clear(PyObject *op)
+{
+    object_clear((Object *)op);
+    return 0;
+}
+
+static void plain_dealloc(PyObject *op)
+{
+    if (!object_dealloc_begin((Object *)op)) {
+        return;
+    }
+    Py_TYPE(op)->tp_free(op);
+}
+
+PyDoc_STRVAR(object_doc,
+"Object(name=None, *, parent=None, on_cleanup=None, on_destroy=None)\n--\n\n"
+"A node of the ownership tree: it can own any other object and be owned by one.\n\n"
+"Deleting an object deletes all below it, in two phases: first every cleanup callback, children\n"
+"before parents and siblings in creation order, then every destroy in the same order. A framework\n"
+"reference (reference()) delays only its own object's destroy. An object without a parent lives as\n"
+"long as Python references to it.\n\n"
+"Args:\n"
+"    name: shown by repr() and in reports.\n"
+"    parent: the owner; fixed for life.\n"
+"    on_cleanup: called with the object when its deletion begins.\n"
+"    on_destroy: called with the object when nothing holds it any more; only its context may be\n"
+"        used then.\n\n"
+"Raises:\n"
+"    DeletePendingError: the deletion of the parent has begun.\n\n"
+"Source: WdfObjectCreate; the framework object life cycle page.\n\n"
+"Example:\n"
+"    >>> import membuf\n"
+"    >>> with membuf.Object('capture') as root:\n"
+"    ...     child = membuf.Object('frame', parent=root)\n"
+"    >>> child.deleted\n"
+"    True\n");
+
+static PyMethodDef object_methods[] = {
+    {"add_context", FAST_KEYWORDS(object_add_context),
+     "add_context($self, type, *, on_cleanup=None, on_destroy=None)\n--\n\n"
+     "Add a typed context and return it; the one already there if the type is present.\n\n"
+     "The type is called without arguments; its identity is the key. Source: WdfObjectAllocateContext.\n\n"
+     "    >>> import membuf\n"
+     "    >>> class Counters:\n"
+     "    ...     reads = 0\n"
+     "    >>> membuf.Object().add_context(Counters).reads\n"
+     "    0\n"},
+    {"get_context", (PyCFunction)object_get_context, METH_O,
+     "get_context($self, type, /)\n--\n\n"
+     "The context of that type, or None. Legal inside a destroy callback.\n\n"
+     "Source: WdfObjectGetTypedContext.\n\n"
+     "    >>> import membuf\n"
+     "    >>> membuf.Object().get_context(dict) is None\n"
+     "    True\n"},
+    {"reference", FAST_KEYWORDS(object_reference),
+     "reference($self, tag=None)\n--\n\n"
+     "Take a framework reference: delete() cleans the object up but it stays usable until dereference().\n\n"
+     "Source: WdfObjectReference, WdfObjectReferenceWithTag.\n\n"
+     "    >>> import membuf\n"
+     "    >>> m = membuf.Memory(16)\n"
+     "    >>> m.reference(tag='sent'); m.delete(); m.size\n"
+     "    16\n"
+     "    >>> m.dereference(tag='sent')\n"},
+    {"dereference", FAST_KEYWORDS(object_dereference),
+     "dereference($self, tag=None)\n--\n\n"
+     "Drop a reference taken with the same tag; refused with INVALID_PARAMETER when there is none.\n\n"
+     "Source: WdfObjectDereference, WdfObjectDereferenceWithTag.\n\n"
+     "    >>> import membuf\n"
+     "    >>> o = membuf.Object()\n"
+     "    >>> o.reference(); o.dereference(); o.reference_count\n"
+     "    1\n"},
+    {"delete", (PyCFunction)object_delete, METH_NOARGS,
+     "delete($self, /)\n--\n\n"
+     "Delete the object and all below it. Ignored while a deletion is under way or a reference holds it.\n\n"
+     "Callbacks that raise do not stop the deletion; what they raised comes as an ExceptionGroup.\n"
+     "Raises ObjectDeletedError once nothing holds the object. Source: WdfObjectDelete.\n\n"
+     "    >>> import membuf\n"
+     "    >>> o = membuf.Object(); o.delete(); o.deleted\n"
+     "    True\n"},
+    {"__enter__", (PyCFunction)object_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nThe object itself."},
+    {"__exit__", FAST(object_exit), "__exit__($self, kind, value, traceback, /)\n--\n\nDelete the object."},
+    {NULL},
+};
+
+static PyGetSetDef object_properties[] = {
+    {"name", (getter)object_name, NULL, "What repr() and reports call the object, or None."},
+    {"parent", (getter)object_parent, NULL, "The owner, or None; None once deletion has begun."},
+    {"children", (getter)object_children, NULL, "What the object owns, in creation order (a tuple)."},
+    {"context", (getter)object_context, NULL, "A dictionary that lives as long as the object."},
+    {"deleted", (getter)object_deleted, NULL, "Whether deletion has begun (it may wait for references)."},
+    {"reference_count", (getter)object_reference_count, NULL,
+     "Framework references, the tree's own included: 1 for a live object nobody holds."},
+    {NULL},
+};
+
+PyTypeObject Object_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "membuf._native.Object",
+    .tp_basicsize = sizeof(Object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = object_doc,
+    .tp_new = object_new,
+    .tp_init = (initproc)object_init,
+    .tp_dealloc = plain_dealloc,
+    .tp_finalize = object_finalize,
+    .tp_traverse = plain_traverse,
+    .tp_clear = plain_clear,
+    .tp_repr = (reprfunc)object_repr,
+    .tp_methods = object_methods,
+    .tp_getset = object_properties,
+};

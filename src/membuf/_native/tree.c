@@ -1,0 +1,273 @@
+/* The ownership tree: attaching, and the two-phase deletion of a subtree.
+ *
+ * Phase A cleans up, children before parents and siblings in creation order; nothing leaves the
+ * tree. Phase B destroys in the same order and takes the tree apart. Both walk with the parent
+ * pointers as their stack: no recursion, no allocation, whatever the depth.
+ *
+ * What keeps the walk safe from callbacks: an object that is frozen accepts no child, and a child
+ * of a frozen parent cannot leave its ring; its own delete() only leaves a mark. So the rings the
+ * walker stands in do not change under it.
+ *
+ * Free-threaded builds: one lock a parent (striped by its address) guards its ring and its
+ * freezing. Two are never held together, and none while Python code runs. */
+#include "native.h"
+
+#ifdef Py_GIL_DISABLED
+#define STRIPES 64
+static PyMutex stripes[STRIPES];
+static PyMutex *stripe_of(Object *parent)
+{
+    return &stripes[((uintptr_t)parent >> 6) % STRIPES];
+}
+#define lock_ring(parent) PyMutex_Lock(stripe_of(parent))
+#define unlock_ring(parent) PyMutex_Unlock(stripe_of(parent))
+#else
+#define lock_ring(parent) ((void)(parent))
+#define unlock_ring(parent) ((void)(parent))
+#endif
+
+/* ---- rings -------------------------------------------------------------------------------------- */
+
+static void ring_append(Object *parent, Object *child)
+{
+    Object *first = parent->child;
+    child->parent = parent;
+    if (first == NULL) {
+        child->previous = child->next = child;
+        parent->child = child;
+        return;
+    }
+    Object *last = first->previous;
+    child->previous = last;
+    child->next = first;
+    last->next = child;
+    first->previous = child;
+}
+
+static void ring_remove(Object *parent, Object *child)
+{
+    if (child->next == child) {
+        parent->child = NULL;
+    } else {
+        child->previous->next = child->next;
+        child->next->previous = child->previous;
+        if (parent->child == child) {
+            parent->child = child->next;
+        }
+    }
+    child->parent = child->previous = child->next = NULL;
+}
+
+static bool freeze(Object *self, uint64_t bits)
+{
+    lock_ring(self);
+    bool first = (state_or(self, bits) & FROZEN) == 0;
+    unlock_ring(self);
+    return first;
+}
+
+int tree_attach(Object *parent, Object *child)
+{
+    if (object_alive(parent, "own a new object") < 0) {
+        return -1;
+    }
+    lock_ring(parent);
+    bool refused = (state_load(parent) & FROZEN) != 0;
+    if (!refused) {
+        ring_append(parent, child);
+        Py_INCREF(child);
+    }
+    unlock_ring(parent);
+    if (refused) {
+        raise_status(STATUS_DELETE_PENDING, NULL,
+                     "the deletion of the parent %R has begun: it takes no new children", parent);
+        return -1;
+    }
+    if (PyObject_GC_IsTracked((PyObject *)child)) {
+        object_track(parent);
+    }
+    return 0;
+}
+
+/* The deletion begins: DELETE_CALLED is set and the object leaves its parent. False: somebody else
+ * deletes it, or its parent will. On true the caller owns a reference. */
+static bool begin_delete(Object *self)
+{
+    Object *parent = self->parent;
+    if (parent == NULL) {
+        if (!freeze(self, DELETE_CALLED)) {
+            return false;
+        }
+        Py_INCREF(self);
+        return true;
+    }
+    lock_ring(parent);
+    bool mine = self->parent == parent && (state_load(parent) & FROZEN) == 0;
+    bool first = (state_or(self, DELETE_CALLED) & FROZEN) == 0;
+    mine = mine && first;
+    if (mine) {
+        ring_remove(parent, self); /* the ring's reference is the caller's now */
+    }
+    unlock_ring(parent);
+    return mine;
+}
+
+/* ---- phase A: cleanup ------------------------------------------------------------------------------ */
+
+/* Freezes on the way down; the first object found without children is cleaned up first. */
+static Object *descend(Object *at)
+{
+    freeze(at, DISPOSING);
+    while (at->child != NULL) {
+        at = at->child;
+        freeze(at, DISPOSING);
+    }
+    return at;
+}
+
+static void dispose_subtree(Object *root, PyObject **errors)
+{
+    Object *at = descend(root);
+    for (;;) {
+        extras_call(at, false, errors);
+        state_or(at, DISPOSED);
+        if (at == root) {
+            return;
+        }
+        Object *parent = at->parent;
+        at = at->next == parent->child ? parent : descend(at->next);
+    }
+}
+
+/* ---- phase B: destroy ------------------------------------------------------------------------------ */
+
+static void destroy_object(Object *self, uint64_t site, PyObject **errors)
+{
+    state_or(self, DESTROYING);
+    extras_call(self, true, errors);
+    state_or(self, DESTROYED);
+    self->deleted_site = site_share(site);
+    type_release(self);
+    extras_gone(self);
+}
+
+/* The tree's own reference goes; with no other left the object is destroyed. */
+static void drop(Object *self, uint64_t site, PyObject **errors)
+{
+    uint64_t old = state_or(self, DROPPED);
+    if ((old & REFERENCES_MASK) == 0) {
+        destroy_object(self, site, errors);
+    }
+}
+
+static void destroy_subtree(Object *root, uint64_t site, PyObject **errors)
+{
+    Object *at = root;
+    for (;;) {
+        while (at->child != NULL) {
+            at = at->child;
+        }
+        if (at == root) {
+            drop(at, site, errors);
+            return;
+        }
+        Object *parent = at->parent;
+        lock_ring(parent);
+        ring_remove(parent, at);
+        unlock_ring(parent);
+        drop(at, site, errors);
+        Py_DECREF(at);
+        at = parent;
+    }
+}
+
+void tree_delete(Object *self, uint64_t site, PyObject **errors)
+{
+    if (!begin_delete(self)) {
+        return;
+    }
+    if (self->child == NULL && self->extras == NULL) { /* most objects: nothing to call, nothing below */
+        state_or(self, DISPOSING | DISPOSED);
+        drop(self, site, errors);
+    } else {
+        dispose_subtree(self, errors);
+        destroy_subtree(self, site, errors);
+    }
+    Py_DECREF(self);
+}
+
+/* The count of references came to zero: after a delete this is the end; without one the object is
+ * cleaned up and destroyed all the same, which the framework calls an error of its user. */
+void tree_destroy(Object *self, uint64_t site, PyObject **errors)
+{
+    destroy_object(self, site, errors);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------ */
+
+PyObject *tree_parent(Object *self)
+{
+    PyObject *found = NULL;
+    if ((state_load(self) & FROZEN) == 0 && self->parent != NULL) {
+        Object *parent = self->parent;
+        lock_ring(parent); /* while self stands in its ring a parent cannot be freed */
+        if (self->parent == parent) {
+            found = Py_NewRef((PyObject *)parent);
+        }
+        unlock_ring(parent);
+    }
+    return found == NULL ? Py_NewRef(Py_None) : found;
+}
+
+static Py_ssize_t count_children(Object *self)
+{
+    Py_ssize_t count = 0;
+    Object *child = self->child;
+    while (child != NULL) {
+        count++;
+        child = child->next == self->child ? NULL : child->next;
+    }
+    return count;
+}
+
+PyObject *tree_children(Object *self)
+{
+    for (;;) {
+        lock_ring(self);
+        Py_ssize_t count = count_children(self);
+        unlock_ring(self);
+        PyObject *children = PyTuple_New(count); /* may run other code: count again before filling */
+        if (children == NULL) {
+            return NULL;
+        }
+        lock_ring(self);
+        bool same = count_children(self) == count;
+        Object *child = self->child;
+        for (Py_ssize_t i = 0; same && i < count; i++, child = child->next) {
+            PyTuple_SET_ITEM(children, i, Py_NewRef((PyObject *)child));
+        }
+        unlock_ring(self);
+        if (same) {
+            return children;
+        }
+        Py_DECREF(children);
+    }
+}
+
+int raise_errors(PyObject *errors, Object *self)
+{
+    if (errors == NULL) {
+        return 0;
+    }
+    PyObject *message = PyUnicode_FromFormat("callbacks raised while %R was deleted", self);
+    PyObject *group = message == NULL
+                          ? NULL
+                          : PyObject_CallFunctionObjArgs(PyExc_BaseExceptionGroup, message, errors, NULL);
+    Py_XDECREF(message);
+    Py_DECREF(errors);
+    if (group != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(group), group);
+        Py_DECREF(group);
+    }
+    return -1;
+}
