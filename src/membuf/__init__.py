@@ -18,7 +18,12 @@ from membuf.base.errors import (
     MembufError,
     ObjectDeletedError,
     RequestCancelledError,
+    TargetBrokenPipeError,
     TargetError,
+    TargetExistsError,
+    TargetIsDirectoryError,
+    TargetNotDirectoryError,
+    TargetNotFoundError,
 )
 from membuf.base.status import Status
 from membuf.base.tag import Tag
@@ -51,7 +56,12 @@ __all__ = [
     "RequestCancelledError",
     "Status",
     "Tag",
+    "TargetBrokenPipeError",
     "TargetError",
+    "TargetExistsError",
+    "TargetIsDirectoryError",
+    "TargetNotDirectoryError",
+    "TargetNotFoundError",
     "align_down",
     "align_up",
     "pool",

@@ -10,6 +10,7 @@ import pickle
 
 import pytest
 
+import membuf
 from membuf.base import errors
 from membuf.base import status as st
 from membuf.base.errors import BugCheck, MembufError, from_errno, from_status
@@ -160,3 +161,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     }
     drawn = {word for word in (errors.__doc__ or "").split() if word in classes}
     assert drawn == set(classes)
+
+
+def test_every_exception_is_found_where_it_says_it_lives() -> None:
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, (MembufError, BugCheck)):
+            assert getattr(membuf, name) is kind
+            assert kind.__module__ == "membuf"

@@ -33,7 +33,7 @@ def align_up(length: SupportsIndex, alignment: SupportsIndex) -> int:
     >>> align_up(10, 3)
     Traceback (most recent call last):
     ...
-    membuf.base.errors.InvalidParameterError: alignment must be a power of two; got 3
+    membuf.InvalidParameterError: alignment must be a power of two; got 3
     """
     size, unit = _checked(length, alignment)
     aligned = -(-size // unit) * unit

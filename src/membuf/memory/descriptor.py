@@ -110,7 +110,7 @@ class MemoryDescriptor:
         >>> MemoryDescriptor.handle(membuf.Memory(16), offset=8, length=9)
         Traceback (most recent call last):
         ...
-        membuf.base.errors.IntegerOverflowError: 9 bytes at offset 8: the memory has 16
+        membuf.IntegerOverflowError: 9 bytes at offset 8: the memory has 16
         """
         if not isinstance(memory, Memory):
             raise InvalidParameterError(
