@@ -30,7 +30,7 @@ Memory *memory_new_handle(void)
     if (self != NULL) {
         memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
 #ifdef Py_GIL_DISABLED
-        PyObject_GC_Track((PyObject *)self); /* untracked objects make its collector quadratic */
+        object_track(&self->base); /* untracked objects make its collector quadratic */
 #endif
     }
     return self;
@@ -39,7 +39,7 @@ Memory *memory_new_handle(void)
 static void free_handle(Memory *self)
 {
 #ifndef Py_GIL_DISABLED
-    if (handle_count < HANDLES && !PyObject_GC_IsFinalized((PyObject *)self)) {
+    if (handle_count < HANDLES && (state_load(&self->base) & FINALIZED) == 0) {
         handles[handle_count++] = self;
         return;
     }
@@ -503,6 +503,20 @@ static PyObject *memory_copy_to(Memory *self, PyObject *const *arguments, Py_ssi
     return copy(self, values, false);
 }
 
+/* ---- delete ---- */
+
+/* As Object.delete; the usual memory object, with nothing to call and nothing below, takes no walk. */
+static PyObject *memory_delete(Memory *self, PyObject *unused)
+{
+    if (self->block == NULL || !tree_leave(&self->base)) {
+        return object_delete(&self->base, unused);
+    }
+    state_or(&self->base, DISPOSING | DISPOSED | DROPPED | DESTROYED);
+    self->base.deleted_site = self->block->site == 0 ? 0 : site_take();
+    memory_release(self);
+    Py_RETURN_NONE;
+}
+
 /* ---- properties ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *memory_size(Memory *self, void *closure)
@@ -657,7 +671,7 @@ static void memory_dealloc(Memory *self)
     } else { /* nobody else can see it: no callback, nothing below, so no walk */
         state_or(base, DELETE_CALLED | DISPOSED | DROPPED | DESTROYED);
         memory_release(self);
-        if (PyObject_GC_IsTracked((PyObject *)self)) {
+        if ((state_load(base) & TRACKED) != 0) {
             PyObject_GC_UnTrack((PyObject *)self);
         }
     }
@@ -701,6 +715,13 @@ static PyMethodDef memory_methods[] = {
      "    >>> b = bytearray(8)\n"
      "    >>> membuf.Memory.preallocated(b).copy_from(b'abc'); b[:3]\n"
      "    bytearray(b'abc')\n"},
+    {"delete", (PyCFunction)memory_delete, METH_NOARGS,
+     "delete($self, /)\n--\n\n"
+     "Delete the memory object; its bytes go back to their pool or list when the last view is released.\n\n"
+     "Otherwise as ``Object.delete``. Source: WdfObjectDelete.\n\n"
+     "    >>> import membuf\n"
+     "    >>> m = membuf.Memory(16); view = m.buffer; m.delete(); len(view)\n"
+     "    16\n"},
     {"assign_buffer", (PyCFunction)memory_assign_buffer, METH_O,
      "assign_buffer($self, buffer, /)\n--\n\n"
      "Point preallocated memory at another buffer; the old one is left as it is, and its views with it.\n\n"

@@ -34,6 +34,8 @@
 #define UNDELETABLE ((uint64_t)1 << 59)
 #define READ_ONLY ((uint64_t)1 << 60)
 #define INITIALIZED ((uint64_t)1 << 61)   /* __init__ ran */
+#define TRACKED ((uint64_t)1 << 62)       /* by the cyclic collector */
+#define FINALIZED ((uint64_t)1 << 63)     /* tp_finalize was called: the handle is not recycled */
 #define FROZEN (DELETE_CALLED | DISPOSING | DISPOSED | DROPPED | DESTROYING | DESTROYED)
 
 #ifdef Py_GIL_DISABLED
@@ -245,6 +247,7 @@ void object_clear(Object *self);
 void object_finalize(PyObject *self);
 bool object_dealloc_begin(Object *self); /* false: the object was resurrected */
 void object_track(Object *self);
+PyObject *object_delete(Object *self, PyObject *unused);
 int object_hold(Object *self); /* a framework reference */
 void object_unhold(Object *self);
 PyObject *object_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t count);
@@ -260,6 +263,7 @@ int tree_attach(Object *parent, Object *child); /* -1 with DELETE_PENDING or Obj
 PyObject *tree_parent(Object *self);            /* new reference, or None */
 PyObject *tree_children(Object *self);
 /* `site` is where delete was called; the caller keeps it. Exceptions are appended to *errors. */
+bool tree_leave(Object *self); /* a leaf's delete begins: it leaves its parent; false: do it the long way */
 void tree_delete(Object *self, uint64_t site, PyObject **errors);
 void tree_destroy(Object *self, uint64_t site, PyObject **errors); /* the last reference is gone */
 int raise_errors(PyObject *errors, Object *self);       /* steals; 0 if NULL */

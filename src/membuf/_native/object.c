@@ -177,7 +177,7 @@ int object_setup(Object *self, const Common *common)
 /* Untracked objects under a tracked one, or above it, would hide a cycle: the whole path is tracked. */
 void object_track(Object *self)
 {
-    while (self != NULL && !PyObject_GC_IsTracked((PyObject *)self)) {
+    while (self != NULL && (state_or(self, TRACKED) & TRACKED) == 0) {
         PyObject_GC_Track((PyObject *)self);
         self = self->parent;
     }
@@ -204,6 +204,7 @@ void object_clear(Object *self)
 void object_finalize(PyObject *op)
 {
     Object *self = (Object *)op;
+    state_or(self, FINALIZED);
     if (self->parent != NULL || (state_load(self) & FROZEN) != 0) {
         return; /* the root of the tree does it */
     }
@@ -225,7 +226,7 @@ bool object_dealloc_begin(Object *self)
             type_release(self);
         }
     }
-    if (PyObject_GC_IsTracked((PyObject *)self)) {
+    if ((state_and(self, ~TRACKED) & TRACKED) != 0) {
         PyObject_GC_UnTrack((PyObject *)self);
     }
     site_drop(self->deleted_site);
@@ -247,7 +248,7 @@ void type_release(Object *self)
 
 /* ---- methods ------------------------------------------------------------------------------------------ */
 
-static PyObject *object_delete(Object *self, PyObject *unused)
+PyObject *object_delete(Object *self, PyObject *unused)
 {
     uint64_t state = state_load(self);
     if ((state & (DESTROYING | DESTROYED)) != 0) {
@@ -394,7 +395,11 @@ static Signature object_signature = {"Object", object_names, object_interned, 1,
 
 static PyObject *object_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    return type->tp_alloc(type, 0); /* tracked: a subclass may hold anything */
+    PyObject *self = type->tp_alloc(type, 0); /* tracked: a subclass may hold anything */
+    if (self != NULL) {
+        state_or((Object *)self, TRACKED);
+    }
+    return self;
 }
 
 static int object_init(Object *self, PyObject *arguments, PyObject *keywords)

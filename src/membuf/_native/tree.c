@@ -83,7 +83,7 @@ int tree_attach(Object *parent, Object *child)
                      "the deletion of the parent %R has begun: it takes no new children", parent);
         return -1;
     }
-    if (PyObject_GC_IsTracked((PyObject *)child)) {
+    if ((state_load(child) & TRACKED) != 0) {
         object_track(parent);
     }
     return 0;
@@ -110,6 +110,23 @@ static bool begin_delete(Object *self)
     }
     unlock_ring(parent);
     return mine;
+}
+
+/* The same for what has no child, callback or reference: nothing will be walked or called. */
+bool tree_leave(Object *self)
+{
+    uint64_t busy = FROZEN | UNDELETABLE | REFERENCES_MASK;
+    if (self->child != NULL || self->extras != NULL || (state_load(self) & busy) != 0) {
+        return false;
+    }
+    if (self->parent == NULL && freeze(self, DELETE_CALLED)) {
+        return true;
+    }
+    if (self->parent == NULL || !begin_delete(self)) {
+        return false;
+    }
+    Py_DECREF(self); /* the ring's reference; the caller of delete has its own */
+    return true;
 }
 
 /* ---- phase A: cleanup ------------------------------------------------------------------------------ */
