@@ -751,7 +751,7 @@ static PyMethodDef memory_methods[] = {
      "__dlpack__($self, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
      "A DLPack capsule over the bytes (one dimension, uint8, CPU). The view rule holds for it too.\n\n"
      "    >>> import membuf, numpy\n"
-     "    >>> numpy.from_dlpack(membuf.Memory(8, zero=True)).sum()\n"
+     "    >>> int(numpy.from_dlpack(membuf.Memory(8, zero=True)).sum())\n"
      "    0\n"},
     {"__dlpack_device__", memory_dlpack_device, METH_NOARGS,
      "__dlpack_device__($self, /)\n--\n\nThe CPU: (1, 0)."},
