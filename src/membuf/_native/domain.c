@@ -16,6 +16,11 @@ Domain *domain_current(void)
     }
     if (found == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "no default domain: import membuf, not membuf._native alone");
+        return NULL;
+    }
+    if (!PyObject_TypeCheck(found, &Domain_Type) || ((Domain *)found)->store == NULL) {
+        PyErr_Format(PyExc_TypeError, "the current domain must be a Domain that was initialized, not %R", found);
+        Py_CLEAR(found);
     }
     return (Domain *)found;
 }
@@ -104,7 +109,10 @@ static int domain_init(Domain *self, PyObject *arguments, PyObject *keywords)
         (values[NEW_TAG] != NULL && values[NEW_TAG] != Py_None && convert_tag(values[NEW_TAG], &tag) < 0)) {
         return -1;
     }
-    if (self->store != NULL) {
+    if (object_alive((Object *)self, "initialize it") < 0) {
+        return -1;
+    }
+    if ((state_or((Object *)self, INITIALIZED) & INITIALIZED) != 0) {
         PyErr_SetString(PyExc_TypeError, "a domain is initialized once");
         return -1;
     }

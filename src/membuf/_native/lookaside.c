@@ -124,7 +124,7 @@ static PyObject *list_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     if (self == NULL) {
         return NULL;
     }
-    state_or((Object *)self, TRACKED);
+    state_or((Object *)self, TRACKED | INITIALIZED);
     if (make_list(self, &made, values[NEW_TAG]) < 0 || remember_parent(self, made.memory_parent) < 0 ||
         object_setup((Object *)self, &made.common) < 0) {
         Py_DECREF(self);

@@ -15,6 +15,12 @@ static Memory *handles[HANDLES];
 static int handle_count;
 #endif
 
+static void clear(Memory *self)
+{
+    memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+    self->base.state = INITIALIZED;
+}
+
 Memory *memory_new_handle(void)
 {
     Memory *self;
@@ -22,13 +28,13 @@ Memory *memory_new_handle(void)
     if (handle_count > 0) {
         self = handles[--handle_count];
         (void)PyObject_Init((PyObject *)self, &Memory_Type);
-        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+        clear(self);
         return self;
     }
 #endif
     self = PyObject_GC_New(Memory, &Memory_Type);
     if (self != NULL) {
-        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+        clear(self);
 #ifdef Py_GIL_DISABLED
         object_track(&self->base); /* untracked objects make its collector quadratic */
 #endif

@@ -415,7 +415,10 @@ static int object_init(Object *self, PyObject *arguments, PyObject *keywords)
     if (convert_common(values, &common) < 0) {
         return -1;
     }
-    if ((state_or(self, INITIALIZED) & INITIALIZED) != 0) {
+    if (object_alive(self, "initialize it") < 0) {
+        return -1;
+    }
+    if ((state_or(self, INITIALIZED) & INITIALIZED) != 0) { /* Object.__init__ of another type, too */
         PyErr_SetString(PyExc_TypeError, "an object is initialized once: its parent and callbacks are fixed");
         return -1;
     }

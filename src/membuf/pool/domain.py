@@ -153,8 +153,8 @@ class Domain(_native.Domain):
             return  # entered more than once: the outermost exit ends it
         super().__exit__(kind, value, traceback)
         leaks = self.live_blocks()
-        if leaks and kind is None:
-            _report_leaks(self, leaks, self._on_leak)
+        if leaks:  # an exception on its way out must not be hidden by ours
+            _report_leaks(self, leaks, self._on_leak if kind is None else "warn")
 
 
 def _report_leaks(domain: Domain, leaks: tuple[LiveBlock, ...], on_leak: OnLeak) -> None:

@@ -98,7 +98,7 @@ static unsigned char *map_aligned(size_t size, size_t alignment)
         return NULL;
     }
     unsigned char *start = mmap(NULL, whole, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* more than there is fails here */
     if (start == MAP_FAILED) {
         return NULL;
     }
