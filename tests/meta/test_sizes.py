@@ -102,6 +102,7 @@ def test_a_long_function_is_reported(
     [
         (python_functions, "def a():\n  def b():\n    pass\n  return b\n", {"a": 4, "b": 2}),
         (cython_functions, "cpdef int a(x):\n  return 1\n\ncdef int b(int)\n", {"a": 2}),
+        (cython_functions, "cdef class C(D):\n  def a(self):\n    pass\n", {"a": 2}),
         (
             c_functions,
             "int a(void) { return 1; }\nint b(void);\n\nint c(\n  int d)\n{\n  {}\n}\n",

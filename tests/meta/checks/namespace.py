@@ -64,8 +64,10 @@ def documented(module: types.ModuleType) -> Iterator[tuple[str, object]]:
         value = getattr(module, name)
         if inspect.isclass(value):
             yield f"{module.__name__}.{name}", value
+            fields = vars(value).get("__slots__", ())  # a record explains them in its own docstring
             for member, inner in vars(value).items():
-                if not member.startswith("_") and isinstance(inner, MEMBERS):
+                is_member = isinstance(inner, MEMBERS) and member not in fields
+                if is_member and not member.startswith("_"):
                     yield f"{module.__name__}.{name}.{member}", inner
         elif inspect.isroutine(value):
             yield f"{module.__name__}.{name}", value

@@ -15,7 +15,9 @@ from typing import NamedTuple
 FILE_LIMIT = 600
 FUNCTION_LIMIT = 40
 
-CYTHON_FUNCTION = re.compile(r"^(\s*)(?:async\s+)?(?:def|cdef|cpdef)\b[^=]*?(\w+)\s*\(")
+CYTHON_FUNCTION = re.compile(
+    r"^(\s*)(?:async\s+)?(?:def|cdef|cpdef)\s(?!.*\bclass\s)[^=]*?(\w+)\s*\("
+)
 C_COMMENT_OR_TEXT = re.compile(
     r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL
 )
