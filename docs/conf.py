@@ -23,7 +23,8 @@ extensions = [
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "snippets"]
-default_role = "py:obj"
+# Docstrings write code in single backquotes, as Markdown does.
+default_role = "code"
 
 html_theme = "furo"
 html_title = "membuf"
@@ -49,6 +50,7 @@ napoleon_preprocess_types = False
 # Names from the standard library have no page here: the build must not depend on the network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*"),
-    (r"py:.*", r"(Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping|Awaitable|PathLike)"),
-    (r"py:.*", r"(TracebackType|memoryview|ExceptionGroup|BaseExceptionGroup|ResourceWarning)"),
+    (r"py:.*", r"(builtins\..*|Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping)"),
+    (r"py:.*", r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar)"),
+    (r"py:.*", r"_\w+|.*\._\w+"),  # type variables and private aliases
 ]

@@ -11,10 +11,12 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.util import logging
 
 if TYPE_CHECKING:
@@ -106,7 +108,12 @@ def _entry(function: ast.FunctionDef | ast.AsyncFunctionDef, *, bound: bool) -> 
     if bound:
         (arguments.posonlyargs or arguments.args).pop(0)
     returns = ast.unparse(function.returns) if function.returns else ""
-    return Entry(f"({ast.unparse(arguments)})", returns)
+    return Entry(_unambiguous(f"({ast.unparse(arguments)})"), _unambiguous(returns))
+
+
+def _unambiguous(text: str) -> str:
+    """Say where `bytes` comes from: statistics records have fields of that name."""
+    return re.sub(r"(?<![\w.])bytes(?!\w)", "builtins.bytes", text)
 
 
 def _has_decorator(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
@@ -123,6 +130,16 @@ def _is_code(value: object) -> bool:
     return inspect.isclass(value) or inspect.isroutine(value)
 
 
+def property_lines(app: Sphinx, name: str, value: Any) -> list[str]:
+    """The docstring of a property, its sections read like those of a method.
+
+    Napoleon takes the words before a colon in a property's first line for its type, and reads no
+    sections below; both are wrong here.
+    """
+    text = inspect.cleandoc(value.__doc__ or "")
+    return GoogleDocstring(text, app.config, app, "method", name, value).lines()
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Join the stubs to autodoc."""
     stubs = Stubs.of_package(PACKAGE)
@@ -135,9 +152,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     def on_docstring(
         app: Sphinx, kind: str, name: str, value: Any, options: Any, lines: list[str]
     ) -> None:
+        if inspect.isdatadescriptor(value):
+            lines[:] = property_lines(app, name, value)
         if (found := stubs.property_type(name, value)) is not None:
             lines += ["", f":type: {found}", ""]
 
     app.connect("autodoc-process-signature", on_signature)
-    app.connect("autodoc-process-docstring", on_docstring)
+    app.connect("autodoc-process-docstring", on_docstring, priority=600)  # after napoleon
     return {"version": "1", "parallel_read_safe": True}
