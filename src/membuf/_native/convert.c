@@ -337,6 +337,9 @@ int convert_object(PyObject *value, const char *name, Object **out)
 /* values: in the order of COMMON_NAMES */
 int convert_common(PyObject **values, Common *out)
 {
+    for (int i = 0; i < COMMON_COUNT; i++) {
+        values[i] = values[i] == NULL ? Py_None : values[i];
+    }
     out->name = values[0] == Py_None ? NULL : values[0];
     if (out->name != NULL && !PyUnicode_Check(out->name)) {
         PyErr_Format(PyExc_TypeError, "name must be a str or None, got %.100s", Py_TYPE(out->name)->tp_name);

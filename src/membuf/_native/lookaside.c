@@ -80,9 +80,6 @@ static int plan_size(PyObject **values, Plan *out)
 
 static int plan(PyObject **values, Plan *out)
 {
-    for (int i = NEW_COMMON; i < NEW_COUNT; i++) {
-        values[i] = values[i] == NULL ? Py_None : values[i];
-    }
     out->memory_parent = NULL;
     if (convert_common(values + NEW_COMMON, &out->common) < 0 ||
         (values[NEW_MEMORY_PARENT] != NULL &&

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define NO_GIL_COPY ((size_t)16 << 20) /* below this, waiting for the lock costs more than it frees */
-
 /* ---- handles -------------------------------------------------------------------------------------- */
 
 /* Handles are recycled apart from blocks: a deleted handle may outlive its block. The free-threaded
@@ -54,40 +52,6 @@ static void free_handle(Memory *self)
 }
 
 /* ---- the bytes' end ---------------------------------------------------------------------------------- */
-
-static void exported_drop(Exported *exported)
-{
-    if (--exported->users == 0) {
-        PyBuffer_Release(&exported->view);
-        PyMem_Free(exported);
-    }
-}
-
-static uint32_t exported_tag(Memory *self)
-{
-    return self->exported == NULL ? 0 : self->exported->tag;
-}
-
-/* Another buffer in the old one's place; views of the old one keep it. */
-static void exported_swap(Memory *self, Exported *exported)
-{
-    Py_BEGIN_CRITICAL_SECTION(self);
-    Exported *old = self->exported;
-    self->exported = exported;
-    if (exported != NULL) {
-        self->buffer = exported->view.buf;
-        self->size = (size_t)exported->view.len;
-    }
-    if (exported != NULL && exported->view.readonly) {
-        state_or(&self->base, READ_ONLY);
-    } else {
-        state_and(&self->base, ~READ_ONLY);
-    }
-    if (old != NULL) {
-        exported_drop(old);
-    }
-    Py_END_CRITICAL_SECTION();
-}
 
 /* Nothing holds the block any more: it goes back where it came from. */
 static void send_home(Memory *self)
@@ -144,29 +108,13 @@ void memory_unpin(Memory *self)
 
 /* ---- buffer protocol ------------------------------------------------------------------------------------ */
 
-static int get_exported(Memory *self, Py_buffer *view, int flags)
-{
-    Exported *exported = self->exported;
-    if (exported == NULL) {
-        PyErr_Format(PyExc_BufferError, "%R was deleted: its bytes cannot be viewed any more", self);
-        return -1;
-    }
-    if (PyBuffer_FillInfo(view, (PyObject *)self, exported->view.buf, (Py_ssize_t)self->size,
-                          exported->view.readonly, flags) < 0) {
-        return -1;
-    }
-    exported->users++; /* assign_buffer must not take the bytes from under this view */
-    view->internal = exported;
-    return 0;
-}
-
 int memory_getbuffer(Memory *self, Py_buffer *view, int flags)
 {
     view->obj = NULL;
     if (self->block == NULL) {
         int result;
         Py_BEGIN_CRITICAL_SECTION(self);
-        result = get_exported(self, view, flags);
+        result = exported_getbuffer(self, view, flags);
         Py_END_CRITICAL_SECTION();
         return result;
     }
@@ -213,18 +161,10 @@ typedef struct {
     Common common;
 } Plan;
 
-static void fill_common(PyObject **values)
-{
-    for (int i = 0; i < COMMON_COUNT; i++) {
-        values[i] = values[i] == NULL ? Py_None : values[i];
-    }
-}
-
 /* Every check of a create, in the framework's order: the parent's handle, the size, the rest. */
 static int plan(PyObject **values, Plan *out)
 {
     mb_pool pool;
-    fill_common(values + NEW_COMMON);
     if (convert_common(values + NEW_COMMON, &out->common) < 0 ||
         convert_size(values[NEW_SIZE], "size", &out->size) < 0) {
         return -1;
@@ -245,7 +185,7 @@ static int plan(PyObject **values, Plan *out)
     return 0;
 }
 
-static PyObject *finish(Memory *self, const Common *common)
+PyObject *memory_finish(Memory *self, const Common *common)
 {
     if ((common->name != NULL || common->cleanup != NULL || common->destroy != NULL || common->parent != NULL) &&
         object_setup(&self->base, common) < 0) {
@@ -281,7 +221,7 @@ static PyObject *create(PyObject **values)
     block->owner = self;
     block->site = made.domain->sites ? site_take() : 0;
     Py_DECREF(made.domain);
-    return finish(self, &made.common);
+    return memory_finish(self, &made.common);
 }
 
 static PyObject *memory_vectorcall(PyObject *type, PyObject *const *arguments, size_t count, PyObject *keywords)
@@ -303,210 +243,6 @@ static PyObject *memory_new(PyTypeObject *type, PyObject *arguments, PyObject *k
 static int memory_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 {
     return 0;
-}
-
-/* ---- preallocated ---------------------------------------------------------------------------------------------- */
-
-static Exported *export_of(PyObject *buffer)
-{
-    Exported *exported = PyMem_Calloc(1, sizeof *exported);
-    if (exported == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    if (PyObject_GetBuffer(buffer, &exported->view, PyBUF_WRITABLE) < 0) {
-        PyErr_Clear(); /* a read-only exporter makes a read-only memory object */
-        if (PyObject_GetBuffer(buffer, &exported->view, PyBUF_SIMPLE) < 0) {
-            PyMem_Free(exported);
-            return NULL;
-        }
-    }
-    exported->users = 1;
-    if (exported->view.len == 0) {
-        exported_drop(exported);
-        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0),
-                     "the buffer must hold at least 1 byte, got an empty %.100s", Py_TYPE(buffer)->tp_name);
-        return NULL;
-    }
-    return exported;
-}
-
-static const char *const preallocated_names[] = {"buffer", "tag", COMMON_NAMES, NULL};
-static PyObject *preallocated_interned[2 + COMMON_COUNT];
-static Signature preallocated_signature = {"preallocated", preallocated_names, preallocated_interned, 1, 1};
-
-static PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssize_t count,
-                                     PyObject *keywords)
-{
-    PyObject *values[2 + COMMON_COUNT];
-    Common common;
-    uint32_t tag = 0;
-    if (parse_arguments(&preallocated_signature, arguments, count, keywords, values) < 0) {
-        return NULL;
-    }
-    fill_common(values + 2);
-    if (convert_common(values + 2, &common) < 0 ||
-        (values[1] != NULL && values[1] != Py_None && convert_tag(values[1], &tag) < 0)) {
-        return NULL;
-    }
-    Exported *exported = export_of(values[0]);
-    if (exported == NULL) {
-        return NULL;
-    }
-    exported->tag = tag;
-    Memory *self = memory_new_handle();
-    if (self == NULL) {
-        exported_drop(exported);
-        return NULL;
-    }
-    exported_swap(self, exported);
-    object_track(&self->base); /* the exporter may refer back */
-    return finish(self, &common);
-}
-
-static PyObject *memory_assign_buffer(Memory *self, PyObject *buffer)
-{
-    if (object_alive(&self->base, "assign a buffer") < 0) {
-        return NULL;
-    }
-    if (self->block != NULL) {
-        return raise_bugcheck(STATUS_INVALID_DEVICE_REQUEST, 0x10D, 5, (uint64_t)(uintptr_t)self, 0, 0,
-                              "%R owns its buffer: only preallocated memory takes another", self);
-    }
-    Exported *exported = export_of(buffer);
-    if (exported == NULL) {
-        return NULL;
-    }
-    exported->tag = exported_tag(self);
-    exported_swap(self, exported);
-    Py_RETURN_NONE;
-}
-
-/* ---- copies ------------------------------------------------------------------------------------------------------ */
-
-static const char *const copy_from_names[] = {"source", "offset", NULL};
-static const char *const copy_to_names[] = {"destination", "offset", NULL};
-static PyObject *copy_from_interned[2], *copy_to_interned[2];
-static Signature copy_from_signature = {"copy_from", copy_from_names, copy_from_interned, 2, 1};
-static Signature copy_to_signature = {"copy_to", copy_to_names, copy_to_interned, 2, 1};
-
-static void move_bytes(Memory *self, void *to, const void *from, size_t count)
-{
-    if (count < NO_GIL_COPY) {
-        memmove(to, from, count);
-        return;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    memmove(to, from, count);
-    Py_END_ALLOW_THREADS
-}
-
-/* The framework's order: a length, then (writing) not read-only, then the range. No sum is formed. */
-static int check_copy(Memory *self, size_t offset, size_t count, bool writing)
-{
-    if (count == 0) {
-        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "length", 0),
-                     "at least 1 byte must be copied, got an empty buffer");
-        return -1;
-    }
-    if (writing && (state_load(&self->base) & READ_ONLY) != 0) {
-        raise_status(STATUS_ACCESS_VIOLATION, NULL, "%R is read-only: copy_from cannot write to it", self);
-        return -1;
-    }
-    if ((offset != 0 && offset >= self->size) || count > self->size - offset) {
-        size_t available = offset >= self->size ? 0 : self->size - offset;
-        PyObject *operands = Py_BuildValue("{snsnsn}", "offset", (Py_ssize_t)offset, "needed", (Py_ssize_t)count,
-                                           "available", (Py_ssize_t)available);
-        raise_status(writing ? STATUS_INVALID_BUFFER_SIZE : STATUS_BUFFER_TOO_SMALL, operands,
-                     "%zu bytes at offset %zu of %R: only %zu are there; nothing was copied", count, offset, self,
-                     available);
-        return -1;
-    }
-    return 0;
-}
-
-/* The other side of a copy: to be read, or to be filled. */
-static int get_other(PyObject *exporter, Py_buffer *other, bool reading)
-{
-    if (PyObject_GetBuffer(exporter, other, reading ? PyBUF_SIMPLE : PyBUF_WRITABLE) == 0) {
-        return 0;
-    }
-    if (!reading && PyErr_ExceptionMatches(PyExc_BufferError)) {
-        PyErr_Clear();
-        raise_status(STATUS_ACCESS_VIOLATION, NULL, "the destination must be a writable contiguous buffer, got %.100s",
-                     Py_TYPE(exporter)->tp_name);
-    }
-    return -1;
-}
-
-static PyObject *copy(Memory *self, PyObject **values, bool writing)
-{
-    size_t offset = 0;
-    Py_buffer other, own;
-    if (object_alive(&self->base, writing ? "copy into it" : "copy from it") < 0 ||
-        (values[1] != NULL && convert_size(values[1], "offset", &offset) < 0) ||
-        get_other(values[0], &other, writing) < 0) {
-        return NULL;
-    }
-    /* Getting the buffer may have run code: only now look at ourselves, and pin while bytes move. */
-    int result = memory_getbuffer(self, &own, PyBUF_SIMPLE);
-    if (result == 0) {
-        result = check_copy(self, offset, (size_t)other.len, writing);
-        if (result == 0) {
-            char *mine = (char *)own.buf + offset;
-            move_bytes(self, writing ? mine : other.buf, writing ? other.buf : mine, (size_t)other.len);
-        }
-        PyBuffer_Release(&own);
-    }
-    PyBuffer_Release(&other);
-    return result < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-/* bytes at an offset in pool memory, the usual case, needs neither export nor pin. */
-static bool copy_bytes_quickly(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
-{
-    if (keywords != NULL || count < 1 || !PyBytes_CheckExact(arguments[0]) || self->block == NULL ||
-        (state_load(&self->base) & (FROZEN | RELEASED | READ_ONLY)) != 0) {
-        return false;
-    }
-    size_t offset = 0, length = (size_t)PyBytes_GET_SIZE(arguments[0]);
-    if (count == 2) {
-        if (!PyLong_CheckExact(arguments[1])) {
-            return false;
-        }
-        long long given = PyLong_AsLongLong(arguments[1]);
-        if (given < 0) {
-            PyErr_Clear();
-            return false;
-        }
-        offset = (size_t)given;
-    }
-    if (count > 2 || length == 0 || length >= NO_GIL_COPY || offset >= self->size || length > self->size - offset) {
-        return false;
-    }
-    memcpy(self->buffer + offset, PyBytes_AS_STRING(arguments[0]), length);
-    return true;
-}
-
-static PyObject *memory_copy_from(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
-{
-    PyObject *values[2];
-    if (copy_bytes_quickly(self, arguments, count, keywords)) {
-        Py_RETURN_NONE;
-    }
-    if (parse_arguments(&copy_from_signature, arguments, count, keywords, values) < 0) {
-        return NULL;
-    }
-    return copy(self, values, true);
-}
-
-static PyObject *memory_copy_to(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
-{
-    PyObject *values[2];
-    if (parse_arguments(&copy_to_signature, arguments, count, keywords, values) < 0) {
-        return NULL;
-    }
-    return copy(self, values, false);
 }
 
 /* ---- delete ---- */

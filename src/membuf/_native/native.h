@@ -238,7 +238,7 @@ typedef struct {
 
 #define COMMON_NAMES "name", "parent", "on_cleanup", "on_destroy"
 #define COMMON_COUNT 4
-int convert_common(PyObject **values, Common *out);
+int convert_common(PyObject **values, Common *out); /* absent values count as None */
 
 int object_setup(Object *self, const Common *common); /* name and callbacks, then the parent: last */
 int object_alive(Object *self, const char *what);     /* 0, or -1 with ObjectDeletedError */
@@ -269,7 +269,7 @@ void tree_destroy(Object *self, uint64_t site, PyObject **errors); /* the last r
 int raise_errors(PyObject *errors, Object *self);       /* steals; 0 if NULL */
 void type_release(Object *self);                        /* what destroy means for its type */
 
-/* ---- memory.c, lookaside.c, domain.c, block.c, dlpack.c ----------------------------------------- */
+/* ---- memory.c, exported.c, copy.c, lookaside.c, domain.c, block.c, dlpack.c ----------------------------------------- */
 
 Memory *memory_new_handle(void);
 void memory_release(Memory *self);
@@ -277,6 +277,15 @@ int memory_getbuffer(Memory *self, Py_buffer *view, int flags);
 void memory_releasebuffer(Memory *self, Py_buffer *view);
 int memory_pin(Memory *self);
 void memory_unpin(Memory *self);
+PyObject *memory_finish(Memory *self, const Common *common); /* name, callbacks, parent; steals self */
+PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+PyObject *memory_assign_buffer(Memory *self, PyObject *buffer);
+PyObject *memory_copy_from(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+PyObject *memory_copy_to(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+int exported_getbuffer(Memory *self, Py_buffer *view, int flags);
+void exported_drop(Exported *exported);
+void exported_swap(Memory *self, Exported *exported);
+uint32_t exported_tag(Memory *self);
 void list_release(LookasideList *self);
 void list_forget_parent(LookasideList *self);
 void domain_release(Domain *self);

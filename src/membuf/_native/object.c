@@ -409,9 +409,6 @@ static int object_init(Object *self, PyObject *arguments, PyObject *keywords)
     if (parse_new_arguments(&object_signature, arguments, keywords, values) < 0) {
         return -1;
     }
-    for (int i = 0; i < COMMON_COUNT; i++) {
-        values[i] = values[i] == NULL ? Py_None : values[i];
-    }
     if (convert_common(values, &common) < 0) {
         return -1;
     }

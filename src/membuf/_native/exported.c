@@ -1,0 +1,128 @@
+/* Preallocated memory: a memory object over the caller's buffer. The buffer is held through its
+ * exporter until the memory object has let go of it and the last view of it is released. */
+#include "native.h"
+
+void exported_drop(Exported *exported)
+{
+    if (--exported->users == 0) {
+        PyBuffer_Release(&exported->view);
+        PyMem_Free(exported);
+    }
+}
+
+uint32_t exported_tag(Memory *self)
+{
+    return self->exported == NULL ? 0 : self->exported->tag;
+}
+
+/* Another buffer in the old one's place; views of the old one keep it. */
+void exported_swap(Memory *self, Exported *exported)
+{
+    Py_BEGIN_CRITICAL_SECTION(self);
+    Exported *old = self->exported;
+    self->exported = exported;
+    if (exported != NULL) {
+        self->buffer = exported->view.buf;
+        self->size = (size_t)exported->view.len;
+    }
+    if (exported != NULL && exported->view.readonly) {
+        state_or(&self->base, READ_ONLY);
+    } else {
+        state_and(&self->base, ~READ_ONLY);
+    }
+    if (old != NULL) {
+        exported_drop(old);
+    }
+    Py_END_CRITICAL_SECTION();
+}
+
+int exported_getbuffer(Memory *self, Py_buffer *view, int flags)
+{
+    Exported *exported = self->exported;
+    if (exported == NULL) {
+        PyErr_Format(PyExc_BufferError, "%R was deleted: its bytes cannot be viewed any more", self);
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, exported->view.buf, (Py_ssize_t)self->size,
+                          exported->view.readonly, flags) < 0) {
+        return -1;
+    }
+    exported->users++; /* assign_buffer must not take the bytes from under this view */
+    view->internal = exported;
+    return 0;
+}
+
+
+static Exported *export_of(PyObject *buffer)
+{
+    Exported *exported = PyMem_Calloc(1, sizeof *exported);
+    if (exported == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    if (PyObject_GetBuffer(buffer, &exported->view, PyBUF_WRITABLE) < 0) {
+        PyErr_Clear(); /* a read-only exporter makes a read-only memory object */
+        if (PyObject_GetBuffer(buffer, &exported->view, PyBUF_SIMPLE) < 0) {
+            PyMem_Free(exported);
+            return NULL;
+        }
+    }
+    exported->users = 1;
+    if (exported->view.len == 0) {
+        exported_drop(exported);
+        raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0),
+                     "the buffer must hold at least 1 byte, got an empty %.100s", Py_TYPE(buffer)->tp_name);
+        return NULL;
+    }
+    return exported;
+}
+
+static const char *const preallocated_names[] = {"buffer", "tag", COMMON_NAMES, NULL};
+static PyObject *preallocated_interned[2 + COMMON_COUNT];
+static Signature preallocated_signature = {"preallocated", preallocated_names, preallocated_interned, 1, 1};
+
+PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssize_t count,
+                                     PyObject *keywords)
+{
+    PyObject *values[2 + COMMON_COUNT];
+    Common common;
+    uint32_t tag = 0;
+    if (parse_arguments(&preallocated_signature, arguments, count, keywords, values) < 0) {
+        return NULL;
+    }
+    if (convert_common(values + 2, &common) < 0 ||
+        (values[1] != NULL && values[1] != Py_None && convert_tag(values[1], &tag) < 0)) {
+        return NULL;
+    }
+    Exported *exported = export_of(values[0]);
+    if (exported == NULL) {
+        return NULL;
+    }
+    exported->tag = tag;
+    Memory *self = memory_new_handle();
+    if (self == NULL) {
+        exported_drop(exported);
+        return NULL;
+    }
+    exported_swap(self, exported);
+    object_track(&self->base); /* the exporter may refer back */
+    return memory_finish(self, &common);
+}
+
+PyObject *memory_assign_buffer(Memory *self, PyObject *buffer)
+{
+    if (object_alive(&self->base, "assign a buffer") < 0) {
+        return NULL;
+    }
+    if (self->block != NULL) {
+        return raise_bugcheck(STATUS_INVALID_DEVICE_REQUEST, 0x10D, 5, (uint64_t)(uintptr_t)self, 0, 0,
+                              "%R owns its buffer: only preallocated memory takes another", self);
+    }
+    Exported *exported = export_of(buffer);
+    if (exported == NULL) {
+        return NULL;
+    }
+    exported->tag = exported_tag(self);
+    exported_swap(self, exported);
+    Py_RETURN_NONE;
+}
