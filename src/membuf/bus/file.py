@@ -1,0 +1,278 @@
+"""Files, block devices, pipes and open descriptors as targets."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple, SupportsIndex
+
+from membuf._native import Object
+from membuf.base import status as st
+from membuf.base.errors import InvalidParameterError, from_errno, from_status
+from membuf.base.integers import exact_index
+from membuf.bus._file import punch
+from membuf.bus.limits import Limits, limits_of
+from membuf.bus.registry import register_scheme
+from membuf.target._port import Port
+from membuf.target.choice import make_engine
+from membuf.target.engine import Engine
+from membuf.target.target import Target
+
+Access = Literal["read", "write", "read-write"]
+
+_ACCESS: Final[dict[str, int]] = {
+    "read": os.O_RDONLY,
+    "write": os.O_WRONLY,
+    "read-write": os.O_RDWR,
+}
+
+
+class Extent(NamedTuple):
+    """A run of bytes that is all data or all hole.
+
+    Attributes:
+        offset, length: where it lies, in bytes.
+        data: False for a hole, which reads as zeros and occupies nothing.
+
+    >>> import tempfile, membuf.bus
+    >>> with tempfile.TemporaryFile() as file:
+    ...     count = file.truncate(65536)
+    ...     with membuf.bus.open_target(f"fd:{file.fileno()}") as target:
+    ...         list(target.extents())
+    [Extent(offset=0, length=65536, data=False)]
+    """
+
+    offset: int
+    length: int
+    data: bool
+
+
+class FileTarget(Target):
+    """A file, block device, pipe or other descriptor; `membuf.bus.open_target` makes them.
+
+    Attributes:
+        limits: what direct I/O on it asks for.
+
+    >>> import os, membuf.bus
+    >>> reading, writing = os.pipe()
+    >>> with membuf.bus.open_target(f"fd:{writing}") as sink:
+    ...     sink.stream, sink.write(b"hello")
+    (True, 5)
+    """
+
+    def __init__(
+        self, fd: int, limits: Limits, name: str, engine: Engine, parent: Object | None = None
+    ) -> None:
+        port = Port(
+            fd,
+            name=name,
+            stream=_is_stream(fd),
+            memory_alignment=limits.memory,
+            offset_alignment=limits.offset,
+        )
+        super().__init__(port, engine, name=name, parent=parent)
+        self.limits = limits
+        self._opened()
+
+    @property
+    def stream(self) -> bool:
+        """Whether it has no offsets: a pipe, socket or terminal, or a file opened to append."""
+        return self._port.stream
+
+    @property
+    def size(self) -> int:
+        """Its bytes now; of a block device, the device's.
+
+        Raises:
+            MembufError: STATUS_INVALID_DEVICE_REQUEST: a stream has no size.
+        """
+        if self.stream:
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_REQUEST, f"{self._port.name} is a stream: it has no size"
+            )
+        fd = self.fileno()
+        here = os.lseek(fd, 0, os.SEEK_CUR)
+        try:
+            return os.lseek(fd, 0, os.SEEK_END)
+        finally:
+            os.lseek(fd, here, os.SEEK_SET)
+
+    def fileno(self) -> int:
+        """The descriptor, for calls that this class does not have; it stays the target's.
+
+        Raises:
+            InvalidDeviceStateError: the target is closed.
+        """
+        if self._freed:
+            raise self._wrong_state("has no descriptor")
+        return self._port.fd
+
+    def truncate(self, size: SupportsIndex) -> None:
+        """Make the file that long: what is beyond is lost, what is missing becomes a hole."""
+        length = exact_index(size, "size")
+        try:
+            os.ftruncate(self.fileno(), length)
+        except OSError as error:
+            raise self._system_error(error, f"cannot be made {length} bytes long") from error
+
+    def extents(
+        self, offset: SupportsIndex = 0, length: SupportsIndex | None = None
+    ) -> Iterator[Extent]:
+        """The data and the holes of the file, in order, as the file system knows them.
+
+        A file system without holes reports one extent of data.
+
+        Args:
+            offset: where to begin to look, in bytes.
+            length: how many bytes to look at; None reaches to the end.
+        """
+        start = exact_index(offset, "offset")
+        end = self.size
+        if length is not None:
+            end = min(end, start + exact_index(length, "length"))
+        while start < end:
+            data = self._seek(start, os.SEEK_DATA, end)
+            if data > start:
+                yield Extent(start, data - start, data=False)
+            start = data
+            if start < end:
+                hole = self._seek(start, os.SEEK_HOLE, end)
+                yield Extent(start, hole - start, data=True)
+                start = hole
+
+    def punch(self, offset: SupportsIndex, length: SupportsIndex) -> None:
+        """Make a hole of the file's bytes: they read as zeros and occupy nothing.
+
+        Raises:
+            MembufError: the system's error; STATUS_NOT_SUPPORTED where there are no holes.
+        """
+        punch(self.fileno(), exact_index(offset, "offset"), exact_index(length, "length"))
+
+    def _seek(self, start: int, whence: int, end: int) -> int:
+        try:
+            return min(os.lseek(self.fileno(), start, whence), end)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise self._system_error(error, f"cannot be searched from {start}") from error
+            return end
+
+    def _system_error(self, error: OSError, what: str) -> Exception:
+        number = error.errno or errno.EIO
+        return from_errno(number, f"{self._port.name} {what}")
+
+    def _give_back(self) -> None:
+        os.close(self._port.fd)
+
+
+def open_file(
+    path: str,
+    *,
+    access: Access = "read-write",
+    create: bool = False,
+    exclusive: bool = False,
+    truncate: bool = False,
+    direct: bool = False,
+    engine: str = "auto",
+    permissions: int = 0o666,
+    parent: Object | None = None,
+) -> FileTarget:
+    """Open a path as a target; `open_target("file:PATH", ...)` calls this.
+
+    Args:
+        path: a file, block device, pipe or other special file.
+        access: "read", "write" or "read-write".
+        create: make the file where there is none.
+        exclusive: make the file, and fail where there is one.
+        truncate: drop what is in the file.
+        direct: bypass the page cache; `limits` then says what transfers must keep to.
+        engine: "auto", "io_uring" or "threads".
+        permissions: of a new file, before the umask.
+        parent: the object whose deletion closes the target.
+
+    Raises:
+        InvalidParameterError: an option that is none, or that the file's kind does not take.
+        TargetError: the system does not let it be opened.
+    """
+    if access not in _ACCESS:
+        raise InvalidParameterError(
+            f'access must be "read", "write" or "read-write"; got {access!r}'
+        )
+    flags = _ACCESS[access] | os.O_CLOEXEC | os.O_NOCTTY
+    flags |= os.O_CREAT if create or exclusive else 0
+    flags |= os.O_EXCL if exclusive else 0
+    flags |= os.O_TRUNC if truncate else 0
+    flags |= os.O_DIRECT if direct else 0
+    moves = make_engine(engine)
+    fd = _open(path, flags, permissions)
+    try:
+        return FileTarget(fd, _limits(fd, path, direct=direct), path, moves, parent)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def open_fd(number: str, *, engine: str = "auto", parent: Object | None = None) -> FileTarget:
+    """Take an open descriptor as a target; `open_target("fd:0")` calls this.
+
+    The target works on a duplicate: closing it leaves the descriptor open.
+
+    Args:
+        number: the descriptor.
+        engine: "auto", "io_uring" or "threads".
+        parent: the object whose deletion closes the target.
+
+    Raises:
+        InvalidParameterError: not a number.
+        TargetError: it is not open.
+    """
+    if not number.isdecimal():
+        raise InvalidParameterError(f"fd: takes the number of an open descriptor; got {number!r}")
+    name = f"fd:{number}"
+    moves = make_engine(engine)
+    try:
+        fd = os.dup(int(number))
+    except (OSError, OverflowError) as error:
+        raise from_errno(errno.EBADF, f"cannot open {name}") from error
+    try:
+        return FileTarget(fd, _limits(fd, name, direct=False), name, moves, parent)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _open(path: str, flags: int, permissions: int) -> int:
+    try:
+        return os.open(path, flags, permissions)
+    except OSError as error:
+        number = error.errno or errno.EIO
+        if number == errno.EINVAL and flags & os.O_DIRECT:
+            raise from_status(
+                st.STATUS_NOT_SUPPORTED,
+                f"the file system of {path} has no direct I/O: open it without direct=True",
+            ) from error
+        raise from_errno(number, "cannot open the target", path) from error
+
+
+def _limits(fd: int, name: str, *, direct: bool) -> Limits:
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        raise from_errno(errno.EISDIR, "a target is a file, a device or a stream", name)
+    if direct and _is_stream(fd):
+        raise InvalidParameterError(f"{name} is a stream, which has no direct I/O")
+    return limits_of(fd, name, direct=direct)
+
+
+def _is_stream(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    seekable = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+    return not seekable or bool(_status_flags(fd) & os.O_APPEND)
+
+
+def _status_flags(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_GETFL)
+
+
+register_scheme("file", open_file)
+register_scheme("fd", open_fd)

@@ -1,0 +1,1 @@
+"""I/O targets: the sending side of the framework."""

@@ -1,0 +1,76 @@
+from cpython.object cimport PyObject
+from membuf.target._operation cimport Hold, Operation
+from posix.uio cimport iovec
+
+
+cdef enum:
+    PACKET_READY = 0
+    PACKET_STARTED = 1
+    PACKET_DONE = 2
+
+
+cdef class Port:
+    cdef readonly int fd
+    cdef readonly object name
+    cdef readonly bint stream
+    cdef readonly bint accepting
+    cdef readonly Py_ssize_t memory_alignment
+    cdef readonly Py_ssize_t offset_alignment
+    cdef readonly Py_ssize_t in_flight
+    cdef readonly Py_ssize_t ignoring
+    cdef readonly Py_ssize_t peak_in_flight
+    cdef readonly unsigned long long reads
+    cdef readonly unsigned long long writes
+    cdef readonly unsigned long long flushes
+    cdef readonly unsigned long long bytes_read
+    cdef readonly unsigned long long bytes_written
+    cdef readonly unsigned long long errors
+    cdef readonly unsigned long long cancelled
+    cdef size_t memory_mask
+    cdef size_t offset_mask
+    cdef Py_ssize_t waiters
+    cdef object idle
+    cdef object drained
+    cdef Operation *flying
+
+    cdef int prepare(self, Operation *operation, int kind, object offset) except -1
+    cdef int attach(
+        self, Operation *operation, iovec *vector, Hold *hold, object memory,
+        object memory_offset, object memory_length
+    ) except -1
+    cdef Py_ssize_t part(
+        self, Py_ssize_t size, Py_ssize_t start, object memory_length
+    ) except? -1
+    cdef int check(self, Operation *operation, iovec *vector) except -1
+    cdef bint enter(self, Operation *operation, Py_ssize_t weight) noexcept
+    cdef void leave(self, Operation *operation, Py_ssize_t weight) noexcept
+    cdef int tell_drained(self) except -1
+    cpdef Py_ssize_t delivering(self)
+    cdef void account(self, Operation *operation) noexcept
+
+
+cdef class Packet:
+    cdef Operation operation
+    cdef Hold hold
+    cdef Hold *holds
+    cdef iovec *vector_block
+    cdef int hold_count
+    cdef int state
+    cdef bint entered
+    cdef bint keeps_memory
+    cdef PyObject *enclosing
+    cdef readonly Port port
+    cdef readonly object callback
+    cdef public object lane
+    cdef public object status
+    cdef public bint timed_out
+
+    cdef int fill(
+        self, Port port, int kind, object memory, object offset, object memory_offset,
+        object memory_length
+    ) except -1
+    cdef int fill_vectors(self, object memories) except -1
+    cdef void drop_holds(self) noexcept
+    cdef int finished(self) except -1
+    cdef void deliver(self) noexcept
+    cdef void complete(self) noexcept

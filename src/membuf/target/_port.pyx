@@ -1,0 +1,555 @@
+# cython: language_level=3, binding=False, freethreading_compatible=True
+"""Where transfers leave a target: the port that checks and counts them, the packet of each.
+
+A port is the part of a target that every transfer passes: the file descriptor, the alignment that
+direct I/O asks for, the gate that is open while the target is started, the list of what is on its
+way, and the counters. A packet is one transfer that somebody waits for; it holds its memory.
+"""
+
+import _thread
+import threading
+
+cimport cython
+from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject, PyErr_WriteUnraisable
+from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+from posix.uio cimport iovec
+
+from membuf.target._operation cimport (
+    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, hold_drop, hold_take,
+    operation_run,
+)
+
+from membuf.request.buffers import resolve
+from membuf.target import failures
+
+
+cdef extern from "<errno.h>" nogil:
+    int ECANCELED
+
+cdef extern from *:
+    """
+    /* The packets whose completion runs on this thread, the innermost first. */
+    static _Thread_local PyObject *membuf_delivering = NULL;
+    """
+    PyObject *membuf_delivering
+
+
+class PortShutError(Exception):
+    """The port does not take transfers now; the target decides what becomes of this one."""
+
+
+cdef Py_ssize_t exact_size(object value, str name) except? -1:
+    cdef Py_ssize_t size
+    if not PyLong_CheckExact(value):
+        value = failures.exact_index(value, name)
+    try:
+        size = value
+    except OverflowError:
+        raise failures.out_of_range(name, value) from None
+    if size < 0:
+        raise failures.negative(name, value)
+    return size
+
+
+@cython.final
+cdef class Port:
+    """Port(fd, *, name, stream=False, memory_alignment=1, offset_alignment=1)
+    --
+
+    What a target shows its engine: a file descriptor, its limits, its gate and its counters.
+
+    Args:
+        fd: an open file descriptor; the target closes it.
+        name: what errors call it.
+        stream: whether it has no offsets (pipe, socket, terminal).
+        memory_alignment, offset_alignment: bytes, powers of two; what direct I/O asks for.
+    """
+
+    def __cinit__(
+        self, int fd, *, object name, bint stream=False, Py_ssize_t memory_alignment=1,
+        Py_ssize_t offset_alignment=1
+    ):
+        self.fd = fd
+        self.name = name
+        self.stream = stream
+        self.memory_alignment = memory_alignment
+        self.offset_alignment = offset_alignment
+        self.memory_mask = <size_t>memory_alignment - 1
+        self.offset_mask = <size_t>offset_alignment - 1
+        self.idle = threading.Condition()
+
+    def open(self):
+        """Let transfers pass."""
+        with cython.critical_section(self):
+            self.accepting = True
+
+    def shut(self):
+        """Let no further transfer pass."""
+        with cython.critical_section(self):
+            self.accepting = False
+
+    cdef int prepare(self, Operation *operation, int kind, object offset) except -1:
+        cdef Py_ssize_t start = 0
+        memset(operation, 0, sizeof(Operation))
+        if offset is not None:
+            start = exact_size(offset, "offset")
+        if self.stream and start:
+            raise failures.stream_offset(self.name, start)
+        operation.fd = self.fd
+        operation.kind = kind
+        operation.stream = self.stream
+        operation.offset = start
+        operation.offset_mask = self.offset_mask
+        return 0
+
+    cdef int attach(
+        self, Operation *operation, iovec *vector, Hold *hold, object memory,
+        object memory_offset, object memory_length
+    ) except -1:
+        """Hold `memory` and add its part to the transfer; on an error nothing is held."""
+        cdef Py_ssize_t start
+        cdef Py_ssize_t length
+        if not PyObject_CheckBuffer(memory):
+            memory, memory_offset, memory_length = resolve(memory, memory_offset, memory_length)
+        start = exact_size(memory_offset, "memory_offset")
+        memset(hold, 0, sizeof(Hold))
+        hold_take(hold, memory, operation.kind == OPERATION_READ)
+        try:
+            length = self.part(hold.size, start, memory_length)
+            vector.iov_base = hold.address + start
+            vector.iov_len = <size_t>length
+            operation.length += <size_t>length
+            self.check(operation, vector)
+        except BaseException:
+            hold_drop(hold)
+            raise
+        return 0
+
+    cdef Py_ssize_t part(
+        self, Py_ssize_t size, Py_ssize_t start, object memory_length
+    ) except? -1:
+        """The length of the part of `size` bytes that starts at `start`."""
+        cdef Py_ssize_t length = 0
+        if memory_length is not None:
+            length = exact_size(memory_length, "memory_length")
+        if start > size or length > size - start:
+            raise failures.outside_memory(start, length, size)
+        return length if length else size - start
+
+    cdef int check(self, Operation *operation, iovec *vector) except -1:
+        """What must hold before the system is asked."""
+        if operation.length > <size_t>(0x7FFFFFFFFFFFFFFF - operation.offset):
+            raise failures.past_the_last_offset(operation.offset, operation.length)
+        if (
+            <uintptr_t>vector.iov_base & self.memory_mask
+            or (<size_t>operation.offset | vector.iov_len) & self.offset_mask
+        ):
+            raise failures.unaligned(
+                self.name, operation.offset, vector.iov_len, <uintptr_t>vector.iov_base,
+                self.offset_alignment, self.memory_alignment,
+            )
+        return 0
+
+    cdef bint enter(self, Operation *operation, Py_ssize_t weight) noexcept:
+        """Count a transfer in; False where the gate is shut."""
+        with cython.critical_section(self):
+            if not self.accepting and not operation.ignores_state:
+                return False
+            self.in_flight += weight
+            if operation.ignores_state:
+                self.ignoring += weight
+            if self.in_flight > self.peak_in_flight:
+                self.peak_in_flight = self.in_flight
+            operation.previous = NULL
+            operation.following = self.flying
+            if self.flying != NULL:
+                self.flying.previous = operation
+            self.flying = operation
+        return True
+
+    cdef void leave(self, Operation *operation, Py_ssize_t weight) noexcept:
+        """Count it out, and wake who waits for that."""
+        cdef bint wake
+        with cython.critical_section(self):
+            self.in_flight -= weight
+            if operation.ignores_state:
+                self.ignoring -= weight
+            if operation.previous != NULL:
+                operation.previous.following = operation.following
+            else:
+                self.flying = operation.following
+            if operation.following != NULL:
+                operation.following.previous = operation.previous
+            wake = self.waiters > 0
+        if self.drained is not None:
+            self.tell_drained()
+        if wake:
+            with self.idle:
+                self.idle.notify_all()
+
+    cdef void account(self, Operation *operation) noexcept:
+        """Add what a transfer did to the counters."""
+        with cython.critical_section(self):
+            if operation.kind == OPERATION_READ:
+                self.reads += 1
+                self.bytes_read += operation.done
+            elif operation.kind == OPERATION_WRITE:
+                self.writes += 1
+                self.bytes_written += operation.done
+            else:
+                self.flushes += 1
+            if operation.error == ECANCELED:
+                self.cancelled += 1
+            elif operation.error:
+                self.errors += 1
+
+    def transfer(self, int kind, memory, offset, memory_offset=0, memory_length=None):
+        """Run a transfer on this thread and return its count of bytes.
+
+        Raises:
+            PortShutError: the gate is shut.
+            MembufError: a check failed (nothing was done), or the system answered with an error.
+        """
+        cdef Operation operation
+        cdef Hold hold
+        if isinstance(memory, (list, tuple)):
+            packet = Packet(self, kind, memory, offset, memory_offset, memory_length)
+            return packet.run_here()
+        self.prepare(&operation, kind, offset)
+        operation.vectors = &operation.vector
+        operation.vector_count = 1
+        self.attach(
+            &operation, &operation.vector, &hold, memory, memory_offset, memory_length
+        )
+        try:
+            run_counted(self, &operation)
+        finally:
+            hold_drop(&hold)
+        if operation.error:
+            raise failures.failure(
+                kind, operation.error, self.name, operation.offset, operation.length,
+                operation.done,
+            )
+        return operation.done
+
+    def flush(self, bint data_only):
+        """Have the system write what it buffers; True where nothing went wrong."""
+        cdef Operation operation
+        self.prepare(&operation, OPERATION_FLUSH, None)
+        operation.data_only = data_only
+        run_counted(self, &operation)
+        if operation.error:
+            raise failures.failure(OPERATION_FLUSH, operation.error, self.name, 0, 0, 0)
+
+    def cancel_flying(self, bint ignoring_too):
+        """Mark what is on its way as cancelled, and return the packets among it."""
+        cdef Operation *operation
+        packets = []
+        with cython.critical_section(self):
+            operation = self.flying
+            while operation != NULL:
+                if ignoring_too or not operation.ignores_state:
+                    operation.cancelled = True
+                    if operation.owner != NULL:
+                        packets.append(<object>operation.owner)
+                operation = operation.following
+        return packets
+
+    def outstanding(self, bint ignoring_too):
+        """Transfers on their way, without those whose completion runs on this very thread."""
+        cdef Py_ssize_t count = self.in_flight if ignoring_too else self.in_flight - self.ignoring
+        return count - self.delivering()
+
+    cpdef Py_ssize_t delivering(self):
+        """Transfers whose completion runs on this very thread."""
+        cdef Py_ssize_t count = 0
+        cdef PyObject *inner = membuf_delivering
+        while inner != NULL:
+            if (<Packet>inner).port is self:
+                count += 1
+            inner = (<Packet>inner).enclosing
+        return count
+
+    def when_drained(self, callback):
+        """Call it once nothing is on its way: now, or with the last transfer that leaves."""
+        self.drained = callback
+        self.tell_drained()
+
+    cdef int tell_drained(self) except -1:
+        with cython.critical_section(self):
+            if self.in_flight or self.drained is None:
+                return 0
+            callback, self.drained = self.drained, None
+        callback()
+        return 0
+
+    def wait(self, double seconds):
+        """Sleep until a transfer is counted out, or for that long."""
+        with self.idle:
+            self.waiters += 1
+            try:
+                if self.in_flight:
+                    self.idle.wait(seconds)
+            finally:
+                self.waiters -= 1
+
+
+cdef int run_counted(Port port, Operation *operation) except -1:
+    """Run an operation on this thread between the port's gate and its counters."""
+    cdef bint over = False
+    if not port.enter(operation, 1):
+        raise PortShutError
+    try:
+        while not over:
+            with nogil:
+                over = operation_run(operation)
+            if not over:
+                PyErr_CheckSignals()
+    finally:
+        port.leave(operation, 1)
+        port.account(operation)
+    return 0
+
+
+cdef int report(object error, Packet packet) except -1:
+    """Make an error in a completion callback known where no caller can receive it."""
+    loop = getattr(packet.lane, "loop", None)
+    if isinstance(error, KeyboardInterrupt):
+        # A callback is no place to stop the program from: the main thread gets it once more.
+        _thread.interrupt_main()
+    elif loop is not None and not loop.is_closed():
+        loop.call_exception_handler(
+            {"message": f"error in the completion callback of {packet!r}", "exception": error}
+        )
+    else:
+        PyErr_SetObject(type(error), error)
+        PyErr_WriteUnraisable(packet)
+    return 0
+
+
+@cython.freelist(256)
+cdef class Packet:
+    """Packet(port, kind, memory, offset, memory_offset=0, memory_length=None, *, callback=None,
+    keeps_memory=False, ignores_state=False)
+    --
+
+    One transfer that somebody waits for. It is used once, and holds its memory until it is over.
+
+    Args:
+        port: the port that it passes.
+        kind: 3 read, 4 write, 9 flush (the framework's request types).
+        memory: a writable (read) or readable (write) buffer, a list or tuple of such buffers for
+            a vectored transfer, or None for a transfer of nothing.
+        offset: byte position in the target; None or 0 where it has none.
+        memory_offset, memory_length: the part of `memory`; a length of None or 0 reaches to its
+            end. A list or tuple is always taken whole.
+        callback: called as callback(packet) when it is over.
+        keeps_memory: hold the memory past the end, until release().
+        ignores_state: pass the gate though it is shut.
+
+    Raises:
+        MembufError: a check failed; nothing is held.
+    """
+
+    def __init__(
+        self, Port port, int kind, memory, offset, memory_offset=0, memory_length=None, *,
+        callback=None, bint keeps_memory=False, bint ignores_state=False
+    ):
+        self.fill(port, kind, memory, offset, memory_offset, memory_length)
+        self.callback = callback
+        self.keeps_memory = keeps_memory
+        self.operation.ignores_state = ignores_state
+
+    def __dealloc__(self):
+        self.drop_holds()
+
+    cdef int fill(
+        self, Port port, int kind, object memory, object offset, object memory_offset,
+        object memory_length
+    ) except -1:
+        if self.port is not None:
+            raise RuntimeError("a packet is used once")
+        self.port = port
+        port.prepare(&self.operation, kind, offset)
+        self.operation.owner = <void *>self
+        if memory is None:
+            return 0
+        if isinstance(memory, (list, tuple)):
+            return self.fill_vectors(memory)
+        port.attach(
+            &self.operation, &self.operation.vector, &self.hold, memory, memory_offset,
+            memory_length,
+        )
+        self.operation.vectors = &self.operation.vector
+        self.operation.vector_count = 1
+        return 0
+
+    cdef int fill_vectors(self, object memories) except -1:
+        cdef Py_ssize_t count = len(memories)
+        cdef Py_ssize_t index
+        self.vector_block = <iovec *>calloc(max(count, 1), sizeof(iovec))
+        self.holds = <Hold *>calloc(max(count, 1), sizeof(Hold))
+        if self.vector_block == NULL or self.holds == NULL:
+            raise MemoryError
+        for index in range(count):
+            self.port.attach(
+                &self.operation, &self.vector_block[index], &self.holds[index],
+                memories[index], 0, None,
+            )
+            self.hold_count += 1
+        self.operation.vectors = self.vector_block
+        self.operation.vector_count = <int>count
+        return 0
+
+    cdef void drop_holds(self) noexcept:
+        cdef int index
+        hold_drop(&self.hold)
+        for index in range(self.hold_count):
+            hold_drop(&self.holds[index])
+        self.hold_count = 0
+        free(self.holds)
+        free(self.vector_block)
+        self.holds = NULL
+        self.vector_block = NULL
+
+    def release(self):
+        """Let the memory go: now, or when the transfer is over."""
+        self.keeps_memory = False
+        if self.state != PACKET_STARTED:
+            self.drop_holds()
+
+    def begin(self):
+        """Count it in at the port's gate; False where the gate is shut."""
+        if self.entered or self.state != PACKET_READY:
+            raise RuntimeError("a packet is used once")
+        self.entered = self.port.enter(&self.operation, 1)
+        if self.entered:
+            self.state = PACKET_STARTED
+        return self.entered
+
+    def work(self):
+        """Run it to its end on this thread; `finish` tells who waits."""
+        with nogil:
+            while not operation_run(&self.operation):
+                pass
+
+    def run_here(self):
+        """Run it on this thread, release its memory and return its count of bytes."""
+        try:
+            run_counted(self.port, &self.operation)
+        finally:
+            self.state = PACKET_DONE
+            self.drop_holds()
+        return self.result()
+
+    def finish(self):
+        """Tell who waits that it is over."""
+        self.complete()
+
+    def interrupt(self, int error, status=None):
+        """Decide its end without a transfer: an errno, or a status of the framework."""
+        if self.state != PACKET_DONE:
+            self.operation.error = error
+            self.status = status
+
+    def withdraw(self):
+        """It passed the gate but could not be sent: as if it had never been."""
+        self.state = PACKET_DONE
+        self.drop_holds()
+        self.port.leave(&self.operation, 1)
+
+    def result(self):
+        """The count of bytes; raises what the transfer ended with."""
+        if self.operation.error or self.status is not None:
+            raise self.failure()
+        return self.operation.done
+
+    cdef void complete(self) noexcept:
+        if self.state == PACKET_DONE:
+            return
+        self.state = PACKET_DONE
+        self.port.account(&self.operation)
+        self.deliver()
+        if not self.keeps_memory:
+            self.drop_holds()
+        if self.entered:
+            self.port.leave(&self.operation, 1)
+
+    cdef void deliver(self) noexcept:
+        global membuf_delivering
+        self.enclosing = membuf_delivering
+        membuf_delivering = <PyObject *>self
+        try:
+            self.finished()
+        except BaseException as error:
+            report(error, self)
+        finally:
+            membuf_delivering = self.enclosing
+
+    cdef int finished(self) except -1:
+        """Tell who waits; subclasses have their own way."""
+        if self.callback is not None:
+            callback, self.callback = self.callback, None
+            callback(self)
+        return 0
+
+    def failure(self):
+        """The exception for its end, or None where it ended well."""
+        if self.status is not None:
+            return failures.refused(self.status, self)
+        if self.operation.error:
+            return failures.failure(
+                self.operation.kind, self.operation.error, self.port.name,
+                self.operation.offset, self.operation.length, self.operation.done,
+                self.timed_out,
+            )
+        return None
+
+    @property
+    def kind(self):
+        return self.operation.kind
+
+    @property
+    def stream(self):
+        return self.operation.stream
+
+    @property
+    def offset(self):
+        return self.operation.offset
+
+    @property
+    def length(self):
+        return self.operation.length
+
+    @property
+    def information(self):
+        """Bytes transferred so far."""
+        return self.operation.done
+
+    @property
+    def error(self):
+        """The errno that it ended with, or 0."""
+        return self.operation.error
+
+    @property
+    def over(self):
+        return self.state == PACKET_DONE
+
+    def mark_cancelled(self):
+        """Have it stop at the next occasion."""
+        self.operation.cancelled = True
+
+    @property
+    def memory(self):
+        """What it holds: the buffer, a list of buffers, or None once it is released."""
+        cdef int index
+        if self.hold.exporter != NULL:
+            return <object>self.hold.exporter
+        if self.holds == NULL:
+            return None
+        return [<object>self.holds[index].exporter for index in range(self.hold_count)]

@@ -1,0 +1,427 @@
+"""The target: the sending side's view of what is at the other end.
+
+A target has the framework's states. What is sent while it is started passes its port and is moved
+by its engine; what is sent while it is stopped waits in it; otherwise sending is refused.
+
+    STARTED --stop--> STOPPED --start--> STARTED
+       |                 |
+       +-----purge-------+--> PURGED --start--> STARTED
+       +-----close-------+--> CLOSED
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections.abc import Iterable
+from typing import Any, Final, SupportsIndex
+
+from membuf._native import Object
+from membuf.base import status as st
+from membuf.base.errors import (
+    InsufficientResourcesError,
+    InvalidDeviceStateError,
+    MembufError,
+    ObjectDeletedError,
+)
+from membuf.target._batch import Batch
+from membuf.target._future import Future
+from membuf.target._port import Packet, Port, PortShutError
+from membuf.target.engine import Engine, Lane
+from membuf.target.parking import Parking
+from membuf.target.states import StopAction, TargetState
+from membuf.target.statistics import TargetStatistics
+
+READ: Final = 3
+WRITE: Final = 4
+
+_LOOK_SECONDS: Final = 0.005
+"""How long a thread that waits for others' transfers sleeps at most between two looks."""
+
+_CLOSED: Final = (TargetState.CLOSED, TargetState.DELETED)
+
+
+class _Ending:
+    """The context whose cleanup callback ends a target with its deletion."""
+
+
+class Target(Object):
+    """Something that can be read and written: `membuf.open_target` makes them.
+
+    Args:
+        port: what its transfers pass.
+        engine: what moves the bytes.
+        name: what errors and reports call it.
+        parent: the object whose deletion deletes it.
+    """
+
+    def __init__(
+        self, port: Port, engine: Engine, *, name: str | None = None, parent: Object | None = None
+    ) -> None:
+        super().__init__(name, parent=parent)
+        self._port = port
+        self._engine = engine
+        self._state = TargetState.CLOSED
+        self._parking = Parking()
+        self._changed = threading.Condition(threading.RLock())
+        self._settling = 0
+        self._freed = False
+        self.add_context(_Ending, on_cleanup=Target._deleted)
+
+    # ---- transfers ------------------------------------------------------------------------------
+
+    def read(
+        self,
+        memory: Any,
+        offset: SupportsIndex | None = 0,
+        *,
+        timeout: float | None = None,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+    ) -> int:
+        """Read into memory and return the count of bytes; fewer than asked for at the end only.
+
+        Args:
+            memory: a memory object or any writable buffer; a list or tuple of them is filled in
+                order (one vectored read).
+            offset: byte position in the target; a stream has none (leave it out).
+            timeout: seconds; None waits as long as it takes. When they are over the transfer is
+                cancelled, and the call returns once it has ended.
+            memory_offset: where the part of `memory` begins, in bytes.
+            memory_length: its bytes; None or 0 reaches to the end (rule: WDFMEMORY_OFFSET).
+
+        Raises:
+            IntegerOverflowError: the part is not inside the memory.
+            InvalidParameterError: direct I/O needs another alignment; the error names it.
+            InvalidDeviceStateError: the target is purged or closed.
+            IoTimeoutError: the time was up.
+            TargetError: the system's error, with its errno; `.done` bytes arrived before it.
+        """
+        return self._transfer(READ, memory, offset, memory_offset, memory_length, timeout)
+
+    def write(
+        self,
+        memory: Any,
+        offset: SupportsIndex | None = 0,
+        *,
+        timeout: float | None = None,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+    ) -> int:
+        """Write from memory and return the count of bytes, which is all of them.
+
+        Arguments and errors are those of `read`.
+        """
+        return self._transfer(WRITE, memory, offset, memory_offset, memory_length, timeout)
+
+    def read_async(
+        self,
+        memory: Any,
+        offset: SupportsIndex | None = 0,
+        *,
+        timeout: float | None = None,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+    ) -> Future:
+        """Start a read on the running event loop; await the result for the count of bytes.
+
+        A task that is cancelled while it awaits goes on only when the transfer has ended.
+        Arguments and errors are those of `read`.
+        """
+        return self._future(READ, memory, offset, memory_offset, memory_length, timeout)
+
+    def write_async(
+        self,
+        memory: Any,
+        offset: SupportsIndex | None = 0,
+        *,
+        timeout: float | None = None,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+    ) -> Future:
+        """Start a write on the running event loop; see `read_async`."""
+        return self._future(WRITE, memory, offset, memory_offset, memory_length, timeout)
+
+    def read_many(self, items: Iterable[tuple[Any, SupportsIndex]]) -> list[int]:
+        """Read many parts at once, in any order, and return their counts of bytes in order.
+
+        Args:
+            items: (memory, offset) pairs; each memory is filled from its offset.
+
+        Raises:
+            ExceptionGroup: one or more failed; raised after all have ended.
+            MembufError: a check of an item failed; nothing was started.
+        """
+        return self._run(READ, items)
+
+    def write_many(self, items: Iterable[tuple[Any, SupportsIndex]]) -> list[int]:
+        """Write many parts at once; see `read_many`."""
+        return self._run(WRITE, items)
+
+    def flush(self, *, data_only: bool = False) -> None:
+        """Have the system make durable what was written.
+
+        Args:
+            data_only: leave out what reading the data back does not need (fdatasync).
+        """
+        while True:
+            try:
+                self._port.flush(data_only)
+            except PortShutError:
+                self._await_started()
+            else:
+                return
+
+    # ---- states ---------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> TargetState:
+        """The framework's state of the target."""
+        return self._state
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that moves the bytes."""
+        return self._engine.name
+
+    def start(self) -> None:
+        """Let transfers pass; those that waited are sent first, in their order.
+
+        Raises:
+            InvalidDeviceStateError: the target is closed or deleted.
+        """
+        with self._changed:
+            while self._settling and not self._port.delivering():
+                self._changed.wait(_LOOK_SECONDS)
+            if self._state in _CLOSED:
+                raise self._wrong_state("cannot be started")
+            self._state = TargetState.STARTED
+            self._port.open()
+            while (first := self._parking.take_first()) is not None:
+                packet, lane = first
+                packet.begin()
+                try:
+                    lane.start(packet)
+                except InsufficientResourcesError:
+                    lane.abandon(packet, errno.ENOMEM)
+            self._changed.notify_all()
+
+    def stop(self, action: StopAction = StopAction.CANCEL) -> None:
+        """Keep what is sent from now on until the target is started.
+
+        Args:
+            action: cancel what is on its way and wait for its end, only wait, or leave it be.
+                What was sent ignoring the target's state is left alone.
+        """
+        self._leave(TargetState.STOPPED)
+        if action == StopAction.CANCEL:
+            self._cancel_sent(ignoring_too=False)
+        if action != StopAction.LEAVE:
+            self._settle(ignoring_too=False)
+
+    def purge(self, *, wait: bool = True) -> None:
+        """Refuse what is sent from now on, and end what waits or is on its way.
+
+        Args:
+            wait: return only when what was on its way has ended.
+        """
+        self._leave(TargetState.PURGED)
+        self._turn_out()
+        self._cancel_sent(ignoring_too=False)
+        if wait:
+            self._settle(ignoring_too=False)
+
+    def close(self) -> None:
+        """Purge, wait until nothing is on its way, and give the descriptor back."""
+        self._close(TargetState.CLOSED)
+
+    def statistics(self) -> TargetStatistics:
+        """The counters of the target."""
+        port = self._port
+        return TargetStatistics(
+            engine=self._engine.name,
+            note=self._engine.note,
+            reads=port.reads,
+            writes=port.writes,
+            flushes=port.flushes,
+            bytes_read=port.bytes_read,
+            bytes_written=port.bytes_written,
+            errors=port.errors,
+            cancelled=port.cancelled,
+            in_flight=port.in_flight,
+            peak_in_flight=port.peak_in_flight,
+            waiting=len(self._parking),
+        )
+
+    # ---- how transfers are sent -----------------------------------------------------------------
+
+    def launch(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Send a packet: now, or when the target is started.
+
+        Raises:
+            InvalidDeviceStateError: the target is purged or closed; the packet was not sent.
+        """
+        lane = self._engine.lane(loop)
+        packet.lane = lane
+        if packet.begin():
+            start(packet, lane)
+        else:
+            self._launch_stopped(packet, loop)
+
+    def _launch_stopped(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
+        with self._changed:
+            if self._state is TargetState.STOPPED:
+                self._parking.put(packet, self._engine.lane(loop))
+            elif self._state is TargetState.STARTED:
+                self.launch(packet, loop)
+            else:
+                raise self._wrong_state("takes no requests")
+
+    def _transfer(
+        self,
+        kind: int,
+        memory: Any,
+        offset: SupportsIndex | None,
+        memory_offset: SupportsIndex,
+        memory_length: SupportsIndex | None,
+        timeout: float | None,
+    ) -> int:
+        while timeout is None:
+            try:
+                return self._port.transfer(kind, memory, offset, memory_offset, memory_length)
+            except PortShutError:
+                self._await_started()
+        ended = threading.Event()
+        packet = Packet(
+            self._port, kind, memory, offset, memory_offset, memory_length,
+            callback=lambda _: ended.set(),
+        )  # fmt: skip
+        self.launch(packet, None)
+        if not ended.wait(timeout):
+            packet.timed_out = True
+            packet.lane.cancel(packet)
+            ended.wait()
+        return packet.result()
+
+    def _future(
+        self,
+        kind: int,
+        memory: Any,
+        offset: SupportsIndex | None,
+        memory_offset: SupportsIndex,
+        memory_length: SupportsIndex | None,
+        timeout: float | None,
+    ) -> Future:
+        loop = asyncio.get_running_loop()
+        future = Future(self._port, kind, memory, offset, memory_offset, memory_length, loop=loop)
+        self.launch(future, loop)
+        if timeout is not None:
+            timer = loop.call_later(timeout, expire, future)
+            future.add_done_callback(lambda _: timer.cancel())
+        return future
+
+    def _run(self, kind: int, items: Iterable[tuple[Any, SupportsIndex]]) -> list[int]:
+        batch = Batch(self._port, kind, items)
+        while not batch.begin():
+            self._await_started()
+        try:
+            self._engine.run(batch)
+        finally:
+            batch.end()
+        return batch.results()
+
+    # ---- how states change ----------------------------------------------------------------------
+
+    def _opened(self) -> None:
+        with self._changed:
+            self._state = TargetState.STARTED
+            self._port.open()
+
+    def _leave(self, state: TargetState) -> None:
+        with self._changed:
+            if self._state in _CLOSED:
+                raise self._wrong_state("cannot be stopped or purged")
+            self._state = state
+            self._port.shut()
+            self._changed.notify_all()
+
+    def _close(self, state: TargetState) -> None:
+        with self._changed:
+            if self._state is TargetState.DELETED:
+                return
+            self._state = state
+            self._port.shut()
+            self._changed.notify_all()
+        self._turn_out()
+        self._cancel_sent(ignoring_too=True)
+        self._settle(ignoring_too=True)
+        # From inside a completion callback the transfer it belongs to is still counted: it is the
+        # last to leave, and frees.
+        self._port.when_drained(self._free)
+
+    def _free(self) -> None:
+        with self._changed:
+            if self._freed:
+                return
+            self._freed = True
+        self._engine.close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Give the descriptor back; nothing is on its way any more."""
+
+    def _deleted(self) -> None:
+        self._close(TargetState.DELETED)
+
+    def _turn_out(self) -> None:
+        while (first := self._parking.take_first()) is not None:
+            packet, lane = first
+            lane.abandon(packet, 0, st.STATUS_WDF_DEVICE_REMOVED_NOT_SENT)
+
+    def _cancel_sent(self, *, ignoring_too: bool) -> None:
+        for packet in self._port.cancel_flying(ignoring_too):
+            packet.lane.cancel(packet)
+
+    def _settle(self, *, ignoring_too: bool) -> None:
+        with self._changed:
+            self._settling += 1
+        try:
+            while self._port.outstanding(ignoring_too) > 0:
+                if not self._engine.pump():
+                    self._port.wait(_LOOK_SECONDS)
+        finally:
+            with self._changed:
+                self._settling -= 1
+                self._changed.notify_all()
+
+    def _await_started(self) -> None:
+        with self._changed:
+            while self._state is TargetState.STOPPED:
+                self._changed.wait()
+            if self._state is not TargetState.STARTED:
+                raise self._wrong_state("takes no requests")
+
+    def _wrong_state(self, what: str) -> MembufError:
+        if self._state is TargetState.DELETED:
+            return ObjectDeletedError(f"{self._port.name} is deleted and {what}: open it again")
+        return InvalidDeviceStateError(
+            f"{self._port.name} is {self._state.name} and {what}; expected STARTED or STOPPED",
+            operands={"state": self._state},
+        )
+
+
+def start(packet: Packet, lane: Lane) -> None:
+    """Start a packet that has passed its gate; where it cannot be, it never was."""
+    try:
+        lane.start(packet)
+    except BaseException:
+        packet.withdraw()
+        raise
+
+
+def expire(packet: Packet) -> None:
+    """Cancel a packet because its time is up."""
+    if not packet.over:
+        packet.timed_out = True
+        packet.lane.cancel(packet)
