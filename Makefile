@@ -20,12 +20,14 @@ PYTEST_ARGS ?=
 
 ROOT := $(CURDIR)
 TOOLS := $(ROOT)/.venv-test/bin
+# Builds without isolation find meson and ninja on the PATH.
+BUILD_PIP := PATH="$(TOOLS):$$PATH" $(TOOLS)/pip
 SOURCES := $(shell find src tools meson.build meson.options LICENSE -type f -not -name '*.pyc')
 OUTSIDE = cd "$$(mktemp -d)"
 PYTEST := $(TOOLS)/pytest -c $(ROOT)/pyproject.toml --rootdir $(ROOT) --timeout 900
 FAST := -n $(JOBS) -m "not slow" --ignore $(ROOT)/tests/meta --ignore $(ROOT)/tests/typing
 # A build for one purpose, beside the installed wheel: $(call variant,NAME,MESON OPTIONS)
-variant = rm -rf build/variant/$(1) && $(TOOLS)/pip install -q --no-deps --no-build-isolation \
+variant = rm -rf build/variant/$(1) && $(BUILD_PIP) install -q --no-deps --no-build-isolation \
   --target build/variant/$(1) $(addprefix -Csetup-args=,$(2)) -Ccompile-args=-j$(JOBS) .
 
 ##@ Use it
@@ -54,6 +56,7 @@ types: .venv-test/.membuf ## mypy --strict, pyright strict, and the stubs agains
 .PHONY: asan
 asan: .venv-test/.membuf native-asan ## C tests and Python tests under AddressSanitizer and UBSan
 	$(call variant,asan,-Db_sanitize=address$(COMMA)undefined -Db_lundef=false -Dbuildtype=debugoptimized)
+	nm -D build/variant/asan/membuf/_native*.so | grep -q __asan_report # or nothing would be checked
 	$(OUTSIDE) && env MEMBUF_TEST_INSTALLED=1 PYTHONPATH=$(ROOT)/build/variant/asan PYTHONMALLOC=malloc \
 	  LD_PRELOAD="$$(cc -print-file-name=libasan.so):$$(cc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
@@ -84,7 +87,7 @@ interpreters: system-packages ## build for every other Python found here and run
 
 .PHONY: docs
 docs: .venv-test/.membuf ## the documentation, warnings fatal, into docs/_build/html
-	$(TOOLS)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
+	$(TOOLS)/sphinx-build -E -n -W --keep-going -q -b html docs docs/_build/html
 
 .PHONY: bench
 bench: .venv-test/.membuf ## measure against the peers and fill the README's table
@@ -146,7 +149,7 @@ user-packages:
 
 dist/.wheel: $(SOURCES) README.md .venv-test/.tools
 	rm -rf dist
-	$(TOOLS)/pip wheel -q --no-deps --no-build-isolation -Ccompile-args=-j$(JOBS) -w dist .
+	$(BUILD_PIP) wheel -q --no-deps --no-build-isolation -Ccompile-args=-j$(JOBS) -w dist .
 	touch $@
 
 .venv-test/.membuf: dist/.wheel
@@ -158,5 +161,5 @@ dist/.wheel: $(SOURCES) README.md .venv-test/.tools
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install -q --upgrade 'pip>=25.1'
 	.venv-dev/bin/pip install -q --group build --group test --group typing --group lint --group docs
-	.venv-dev/bin/pip install -q --no-build-isolation --editable .
+	PATH="$(ROOT)/.venv-dev/bin:$$PATH" .venv-dev/bin/pip install -q --no-build-isolation --editable .
 	touch $@

@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "stub_signatures",
+    "public_names",
     "membuf_tables",
 ]
 source_suffix = {".md": "markdown"}

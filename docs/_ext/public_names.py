@@ -6,11 +6,13 @@ object is documented as `membuf.Domain`.
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+
 if TYPE_CHECKING:
-    from docutils import nodes
-    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
@@ -35,7 +37,15 @@ def resolve(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", names[0], node, contents)
 
 
+def release_builtins(app: Sphinx, tree: nodes.document) -> None:
+    """Make `bytes` in a signature plain text: statistics records have fields of that name."""
+    for node in list(tree.findall(pending_xref)):
+        if node.get("refdomain") == "py" and hasattr(builtins, str(node["reftarget"])):
+            node.replace_self(nodes.Text(str(node["reftarget"])))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Look up what Sphinx itself does not find."""
+    """Look up what Sphinx itself does not find, and keep it from finding the wrong thing."""
+    app.connect("doctree-read", release_builtins)
     app.connect("missing-reference", resolve)
     return {"version": "1", "parallel_read_safe": True}

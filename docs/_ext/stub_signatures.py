@@ -11,12 +11,11 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import re
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sphinx.ext.napoleon import GoogleDocstring
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util import logging
 
 if TYPE_CHECKING:
@@ -108,12 +107,7 @@ def _entry(function: ast.FunctionDef | ast.AsyncFunctionDef, *, bound: bool) -> 
     if bound:
         (arguments.posonlyargs or arguments.args).pop(0)
     returns = ast.unparse(function.returns) if function.returns else ""
-    return Entry(_unambiguous(f"({ast.unparse(arguments)})"), _unambiguous(returns))
-
-
-def _unambiguous(text: str) -> str:
-    """Say where `bytes` comes from: statistics records have fields of that name."""
-    return re.sub(r"(?<![\w.])bytes(?!\w)", "builtins.bytes", text)
+    return Entry(f"({ast.unparse(arguments)})", returns)
 
 
 def _has_decorator(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
