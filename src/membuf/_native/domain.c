@@ -429,7 +429,7 @@ static PyObject *describe_holder(PyObject *module, PyObject *op)
 }
 
 PyDoc_STRVAR(allocate_doc,
-"allocate(size, *, tag=None, pool=NONPAGED, alignment=None, zero=False)\n--\n\n"
+"allocate(size, *, tag=None, pool=512, alignment=None, zero=False)\n--\n\n"
 "A local buffer from the current domain's pool.\n\n"
 "Args:\n"
 "    size: bytes, 1 or more.\n"

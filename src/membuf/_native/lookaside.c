@@ -323,7 +323,7 @@ static void list_dealloc(LookasideList *self)
 }
 
 PyDoc_STRVAR(list_doc,
-"LookasideList(size, *, tag=None, pool=NONPAGED, parent=None, memory_parent=None, zero=False,\n"
+"LookasideList(size, *, tag=None, pool=512, parent=None, memory_parent=None, zero=False,\n"
 "              zero_on_free=False, maximum_depth=256, alignment=None, name=None, on_cleanup=None,\n"
 "              on_destroy=None)\n--\n\n"
 "A list of idle blocks of one size: allocating takes the block freed last, deleting gives it back.\n\n"

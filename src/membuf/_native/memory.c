@@ -421,7 +421,7 @@ static void memory_dealloc(Memory *self)
 }
 
 PyDoc_STRVAR(memory_doc,
-"Memory(size, *, tag=None, parent=None, pool=NONPAGED, alignment=None, zero=False, name=None,\n"
+"Memory(size, *, tag=None, parent=None, pool=512, alignment=None, zero=False, name=None,\n"
 "       on_cleanup=None, on_destroy=None)\n--\n\n"
 "A memory object: ``size`` bytes with a tag and an owner, taken from the current domain's pool.\n\n"
 "The bytes are 16-byte aligned, page-aligned from a page up, and lie inside one page below it. They\n"
