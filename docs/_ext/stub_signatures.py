@@ -79,10 +79,19 @@ class Stubs:
     def _entry(self, name: str, value: Any) -> Entry | None:
         if not self.describes(value):
             return None
-        qualified = getattr(value, "__qualname__", name.removeprefix(f"{PACKAGE}."))
-        if qualified not in self.entries:
+        names = _stub_names(value, name.removeprefix(f"{PACKAGE}."))
+        found = next((entry for one in names if (entry := self.entries.get(one))), None)
+        if found is None:
             logger.warning("no stub entry for the native object %s", name, type="membuf")
-        return self.entries.get(qualified)
+        return found
+
+
+def _stub_names(value: Any, name: str) -> list[str]:
+    """The names a stub may know an object by: its own, then that of what it overrides."""
+    qualified = getattr(value, "__qualname__", name)
+    owner = getattr(value, "__objclass__", object)
+    method = qualified.rpartition(".")[2]
+    return [qualified, *(f"{base.__name__}.{method}" for base in owner.__mro__[1:])]
 
 
 def read_stub(text: str) -> dict[str, Entry]:
@@ -121,7 +130,10 @@ def _is_extension(stub: Path) -> bool:
 
 
 def _is_code(value: object) -> bool:
-    return inspect.isclass(value) or inspect.isroutine(value)
+    """Whether a stub must know it: exceptions are written in Python and only used in C."""
+    if inspect.isclass(value):
+        return not issubclass(value, BaseException)
+    return inspect.isroutine(value)
 
 
 def property_lines(app: Sphinx, name: str, value: Any) -> list[str]:
@@ -149,7 +161,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         if inspect.isdatadescriptor(value):
             lines[:] = property_lines(app, name, value)
         if (found := stubs.property_type(name, value)) is not None:
-            lines += ["", f":type: {found}", ""]
+            lines[:1] = [f"``{found}``: {lines[0]}"]
 
     app.connect("autodoc-process-signature", on_signature)
     app.connect("autodoc-process-docstring", on_docstring, priority=600)  # after napoleon
