@@ -30,16 +30,7 @@ static PyObject *end_undeletable(PyObject *module, PyObject *op)
 
 static PyObject *dereference_untagged(PyObject *module, PyObject *op)
 {
-    if (need_object(op) == NULL || object_alive((Object *)op, "drop a reference") < 0) {
-        return NULL;
-    }
-    if ((state_load((Object *)op) & REFERENCES_MASK) == 0) {
-        return raise_status(STATUS_INVALID_PARAMETER, NULL, "%R has no reference to drop", op);
-    }
-    Py_INCREF(op);
-    object_unhold((Object *)op);
-    Py_DECREF(op);
-    Py_RETURN_NONE;
+    return need_object(op) == NULL ? NULL : object_dereference_any((Object *)op);
 }
 
 static PyMethodDef functions[] = {

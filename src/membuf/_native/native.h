@@ -97,7 +97,8 @@ typedef struct {
 typedef struct {
     PyObject *name;
     PyObject *context;    /* the dictionary */
-    PyObject *references; /* {tag: count} of the references taken by name */
+    PyObject *references; /* {tag: [count]} of the references taken by name */
+    Py_ssize_t untagged;  /* and of those taken without */
     LookasideList *lists; /* those whose memories this object is to own */
     Hooks *hooks;
     Py_ssize_t hook_count;
@@ -248,8 +249,11 @@ void object_finalize(PyObject *self);
 bool object_dealloc_begin(Object *self); /* false: the object was resurrected */
 void object_track(Object *self);
 PyObject *object_delete(Object *self, PyObject *unused);
-int object_hold(Object *self); /* a framework reference */
+int object_hold(Object *self); /* a framework reference that no caller's dereference can drop */
 void object_unhold(Object *self);
+PyObject *object_reference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+PyObject *object_dereference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+PyObject *object_dereference_any(Object *self);
 PyObject *object_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t count);
 
 Extras *extras_get(Object *self); /* makes them; NULL with MemoryError */
@@ -267,6 +271,7 @@ bool tree_leave(Object *self); /* a leaf's delete begins: it leaves its parent; 
 void tree_delete(Object *self, uint64_t site, PyObject **errors);
 void tree_destroy(Object *self, uint64_t site, PyObject **errors); /* the last reference is gone */
 int raise_errors(PyObject *errors, Object *self);       /* steals; 0 if NULL */
+void report_errors(PyObject *errors, Object *self);     /* steals; to sys.unraisablehook */
 void type_release(Object *self);                        /* what destroy means for its type */
 
 /* ---- memory.c, exported.c, copy.c, lookaside.c, domain.c, block.c, dlpack.c ----------------------------------------- */

@@ -34,122 +34,6 @@ int object_alive(Object *self, const char *what)
     return -1;
 }
 
-/* ---- framework references ------------------------------------------------------------------------- */
-
-int object_hold(Object *self)
-{
-    uint64_t old = state_add(self, REFERENCE);
-    if ((old & REFERENCES_MASK) == REFERENCES_MASK) {
-        state_sub(self, REFERENCE);
-        PyErr_SetString(PyExc_OverflowError, "too many references on one object (2**24 - 1 at most)");
-        return -1;
-    }
-    if ((old & REFERENCES_MASK) == 0) {
-        Py_INCREF(self); /* one for all framework references together */
-    }
-    return 0;
-}
-
-static void report(PyObject *errors, Object *self)
-{
-    if (raise_errors(errors, self) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-}
-
-/* Drops one; the object is destroyed if that was the last thing that kept it. */
-static void drop_reference(Object *self, uint64_t site, PyObject **errors)
-{
-    uint64_t old = state_sub(self, REFERENCE);
-    if ((old & REFERENCES_MASK) != REFERENCE) {
-        return;
-    }
-    if ((old & DROPPED) != 0) {
-        tree_destroy(self, site, errors);
-    }
-    Py_DECREF(self);
-}
-
-void object_unhold(Object *self)
-{
-    PyObject *errors = NULL;
-    drop_reference(self, 0, &errors);
-    if (errors != NULL) {
-        report(errors, self);
-    }
-}
-
-static PyObject *count_tag(Object *self, PyObject *tag, int change)
-{
-    Extras *extras = extras_get(self);
-    if (extras == NULL) {
-        return NULL;
-    }
-    if (extras->references == NULL && (extras->references = PyDict_New()) == NULL) {
-        return NULL;
-    }
-    PyObject *count = PyDict_GetItemWithError(extras->references, tag);
-    if (count == NULL && PyErr_Occurred()) {
-        return NULL;
-    }
-    long value = count == NULL ? 0 : PyLong_AsLong(count);
-    if (value + change < 0) {
-        return raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{sO}", "tag", tag),
-                            "dereference(tag=%R) without a reference of that tag on %R", tag, self);
-    }
-    PyObject *next = PyLong_FromLong(value + change);
-    if (next == NULL) {
-        return NULL;
-    }
-    int result = value + change == 0 ? PyDict_DelItem(extras->references, tag)
-                                     : PyDict_SetItem(extras->references, tag, next);
-    Py_DECREF(next);
-    return result < 0 ? NULL : Py_None;
-}
-
-static PyObject *one_tag(PyObject *const *arguments, Py_ssize_t count, PyObject *keywords, Signature *signature)
-{
-    PyObject *values[1];
-    if (parse_arguments(signature, arguments, count, keywords, values) < 0) {
-        return NULL;
-    }
-    return values[0] == NULL ? Py_None : values[0];
-}
-
-static const char *const tag_names[] = {"tag", NULL};
-static PyObject *tag_interned[1];
-static Signature reference_signature = {"reference", tag_names, tag_interned, 1, 0};
-static Signature dereference_signature = {"dereference", tag_names, tag_interned, 1, 0};
-
-static PyObject *object_reference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
-{
-    PyObject *tag = one_tag(arguments, count, keywords, &reference_signature);
-    if (tag == NULL || object_alive(self, "take a reference") < 0 || count_tag(self, tag, 1) == NULL) {
-        return NULL;
-    }
-    if (object_hold(self) < 0) {
-        count_tag(self, tag, -1);
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *object_dereference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
-{
-    PyObject *tag = one_tag(arguments, count, keywords, &dereference_signature);
-    if (tag == NULL || object_alive(self, "drop a reference") < 0 || count_tag(self, tag, -1) == NULL) {
-        return NULL;
-    }
-    PyObject *errors = NULL;
-    uint64_t site = site_take();
-    Py_INCREF(self);
-    drop_reference(self, site, &errors);
-    int result = raise_errors(errors, self);
-    Py_DECREF(self);
-    site_drop(site);
-    return result < 0 ? NULL : Py_NewRef(Py_None);
-}
-
 /* ---- making, visiting, freeing ---------------------------------------------------------------------- */
 
 int object_setup(Object *self, const Common *common)
@@ -211,7 +95,7 @@ void object_finalize(PyObject *op)
     PyObject *kind, *value, *traceback, *errors = NULL;
     PyErr_Fetch(&kind, &value, &traceback);
     tree_delete(self, 0, &errors);
-    report(errors, self);
+    report_errors(errors, self);
     PyErr_Restore(kind, value, traceback);
 }
 
@@ -295,30 +179,52 @@ static PyObject *find_context(Object *self, PyObject *type)
     return NULL;
 }
 
+static int accepts_context(Object *self)
+{
+    if (object_alive(self, "add a context") < 0) {
+        return -1;
+    }
+    if ((state_load(self) & FROZEN) != 0) {
+        raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it takes no new contexts", self);
+        return -1;
+    }
+    return 0;
+}
+
+/* Making the context ran code of the caller: the object may be gone, the type may be there now. */
+static int keep_context(Object *self, PyObject *type, PyObject *context, PyObject *cleanup, PyObject *destroy)
+{
+    if (accepts_context(self) < 0) {
+        return -1;
+    }
+    if (find_context(self, type) != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%R added a context of its own type while it was made", type);
+        return -1;
+    }
+    return extras_add_hooks(self, cleanup, destroy, type, context);
+}
+
 static PyObject *object_add_context(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *values[3], *cleanup = NULL, *destroy = NULL;
     if (parse_arguments(&add_context_signature, arguments, count, keywords, values) < 0 ||
         (values[1] != NULL && convert_callable(values[1], "on_cleanup", &cleanup) < 0) ||
         (values[2] != NULL && convert_callable(values[2], "on_destroy", &destroy) < 0) ||
-        object_alive(self, "add a context") < 0) {
+        accepts_context(self) < 0) {
         return NULL;
     }
     if (!PyCallable_Check(values[0])) {
         PyErr_Format(PyExc_TypeError, "type must be callable without arguments, got %R", values[0]);
         return NULL;
     }
-    if ((state_load(self) & FROZEN) != 0) {
-        return raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it takes no new contexts",
-                            self);
-    }
     PyObject *found = find_context(self, values[0]);
     if (found != NULL) {
         return Py_NewRef(found); /* the one there stays, and its callbacks */
     }
     PyObject *context = PyObject_CallNoArgs(values[0]);
-    if (context != NULL && extras_add_hooks(self, cleanup, destroy, values[0], context) < 0) {
-        Py_CLEAR(context);
+    if (context == NULL || keep_context(self, values[0], context, cleanup, destroy) < 0) {
+        Py_XDECREF(context);
+        return NULL;
     }
     return context;
 }
@@ -369,8 +275,11 @@ static PyObject *object_deleted(Object *self, void *closure)
 
 static PyObject *object_reference_count(Object *self, void *closure)
 {
+    if (object_alive(self, "count its references") < 0) {
+        return NULL;
+    }
     uint64_t state = state_load(self);
-    uint64_t own = (state & (DROPPED | DESTROYED)) == 0;
+    uint64_t own = (state & DROPPED) == 0;
     return PyLong_FromUnsignedLongLong((state & REFERENCES_MASK) / REFERENCE + own);
 }
 

@@ -271,10 +271,16 @@ PyObject *tree_children(Object *self)
     }
 }
 
+/* As one group; what could not be kept for want of memory is a MemoryError. */
 int raise_errors(PyObject *errors, Object *self)
 {
     if (errors == NULL) {
         return 0;
+    }
+    if (PyList_GET_SIZE(errors) == 0) {
+        Py_DECREF(errors);
+        PyErr_NoMemory();
+        return -1;
     }
     PyObject *message = PyUnicode_FromFormat("callbacks raised while %R was deleted", self);
     PyObject *group = message == NULL
@@ -287,4 +293,12 @@ int raise_errors(PyObject *errors, Object *self)
         Py_DECREF(group);
     }
     return -1;
+}
+
+/* Where no caller can receive them. */
+void report_errors(PyObject *errors, Object *self)
+{
+    if (raise_errors(errors, self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
 }
