@@ -158,33 +158,6 @@ static PyObject *free_method(Block *self, PyObject *const *arguments, Py_ssize_t
     return block_free(self, values[0]);
 }
 
-/* Dropped without free: freed here, and somebody should know. */
-static void block_finalize(PyObject *op)
-{
-    Block *self = (Block *)op;
-    if ((state_load(self) & DESTROYED) != 0) {
-        return;
-    }
-    PyObject *kind, *value, *traceback;
-    PyErr_Fetch(&kind, &value, &traceback);
-    mb_add(&self->domain->dropped_blocks, 1);
-    if (PyErr_ResourceWarning(op, 1, "%R was dropped without free()", self) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    PyErr_Restore(kind, value, traceback);
-}
-
-static void block_dealloc(Block *self)
-{
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return;
-    }
-    release(self);
-    site_drop(self->freed_site);
-    Py_DECREF(self->domain);
-    PyObject_Free(self);
-}
-
 static PyObject *block_repr(Block *self)
 {
     PyObject *tag = tag_text(self->source->tag->value);
@@ -195,6 +168,36 @@ static PyObject *block_repr(Block *self)
     PyObject *text = PyUnicode_FromFormat("<membuf.Block %zu bytes tag %R%s>", self->size, tag, what);
     Py_DECREF(tag);
     return text;
+}
+
+/* Dropped without free: freed here, and somebody should know. Freed first: whoever records the
+ * warning keeps the block, and drops it a second time. */
+static void block_finalize(PyObject *op)
+{
+    Block *self = (Block *)op;
+    if ((state_load(self) & DESTROYED) != 0) {
+        return;
+    }
+    PyObject *kind, *value, *traceback;
+    PyErr_Fetch(&kind, &value, &traceback);
+    mb_add(&self->domain->dropped_blocks, 1);
+    PyObject *text = block_repr(self);
+    release(self);
+    if (text == NULL || PyErr_ResourceWarning(op, 1, "%U was dropped without free()", text) < 0) {
+        PyErr_WriteUnraisable(op);
+    }
+    Py_XDECREF(text);
+    PyErr_Restore(kind, value, traceback);
+}
+
+static void block_dealloc(Block *self)
+{
+    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+        return;
+    }
+    site_drop(self->freed_site);
+    Py_DECREF(self->domain);
+    PyObject_Free(self);
 }
 
 static PyObject *block_size(Block *self, void *closure)
