@@ -70,7 +70,8 @@ static PyObject *copy(Memory *self, PyObject **values, bool writing)
         return NULL;
     }
     /* Getting the buffer may have run code: only now look at ourselves, and pin while bytes move. */
-    int result = memory_getbuffer(self, &own, PyBUF_SIMPLE);
+    int result = object_alive(&self->base, writing ? "copy into it" : "copy from it");
+    result = result < 0 ? result : memory_getbuffer(self, &own, PyBUF_SIMPLE);
     if (result == 0) {
         result = check_copy(self, offset, (size_t)other.len, writing);
         if (result == 0) {

@@ -122,7 +122,16 @@ static bool given(PyObject *value)
     return value != NULL && value != Py_None;
 }
 
-static int check_request(PyObject **values, bool *versioned)
+static int convert_pair(PyObject *value, const char *name, long *first, long *second)
+{
+    if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2) {
+        PyErr_Format(PyExc_TypeError, "%s must be a pair of integers, got %R", name, value);
+        return -1;
+    }
+    return PyArg_ParseTuple(value, "ll", first, second) ? 0 : -1;
+}
+
+static int check_request(PyObject **values, bool *versioned, bool *copied)
 {
     long major = 0, minor, type, id;
     if (given(values[STREAM])) {
@@ -130,7 +139,7 @@ static int check_request(PyObject **values, bool *versioned)
         return -1;
     }
     if (given(values[DEVICE])) {
-        if (!PyArg_ParseTuple(values[DEVICE], "ll", &type, &id)) {
+        if (convert_pair(values[DEVICE], "dl_device", &type, &id) < 0) {
             return -1;
         }
         if (type != DLPACK_CPU || id != 0) {
@@ -138,11 +147,11 @@ static int check_request(PyObject **values, bool *versioned)
             return -1;
         }
     }
-    if (given(values[MAX_VERSION]) && !PyArg_ParseTuple(values[MAX_VERSION], "ll", &major, &minor)) {
+    if (given(values[MAX_VERSION]) && convert_pair(values[MAX_VERSION], "max_version", &major, &minor) < 0) {
         return -1;
     }
     *versioned = major >= 1;
-    return 0;
+    return convert_flag(given(values[COPY]) ? values[COPY] : NULL, "copy", copied);
 }
 
 PyObject *memory_dlpack(PyObject *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
@@ -150,10 +159,9 @@ PyObject *memory_dlpack(PyObject *self, PyObject *const *arguments, Py_ssize_t c
     PyObject *values[4];
     bool versioned, copied;
     if (parse_arguments(&signature, arguments, count, keywords, values) < 0 ||
-        check_request(values, &versioned) < 0) {
+        check_request(values, &versioned, &copied) < 0 || object_alive((Object *)self, "share it") < 0) {
         return NULL;
     }
-    copied = given(values[COPY]) && PyObject_IsTrue(values[COPY]) == 1;
     Lease *lease = PyMem_Calloc(1, sizeof *lease);
     if (lease == NULL) {
         return PyErr_NoMemory();

@@ -111,6 +111,10 @@ void memory_unpin(Memory *self)
 int memory_getbuffer(Memory *self, Py_buffer *view, int flags)
 {
     view->obj = NULL;
+    if ((state_load(&self->base) & (DESTROYING | DESTROYED)) != 0) {
+        PyErr_Format(PyExc_BufferError, "%R was deleted: its bytes cannot be viewed any more", self);
+        return -1;
+    }
     if (self->block == NULL) {
         int result;
         Py_BEGIN_CRITICAL_SECTION(self);
