@@ -24,15 +24,19 @@ def reduce(memory: Memory, protocol: int) -> tuple[Callable[..., Memory], tuple[
     >>> bytes(copy.buffer), copy.tag
     (b'data', 'Pick')
     """
+    tag = memory.tag
     if protocol >= _OUT_OF_BAND:
-        return _restore, (pickle.PickleBuffer(memory), memory.tag, memory.readonly)
-    return _restore, (bytes(memory), memory.tag, memory.readonly)
+        return _over, (pickle.PickleBuffer(memory), tag)
+    return (_over if memory.readonly else _copied), (bytes(memory), tag)
 
 
-def _restore(buffer: Any, tag: str | None, readonly: bool) -> Memory:
-    """The receiver's side: over the buffer as it came, unless it came as bytes of the stream."""
-    if isinstance(buffer, (bytes, bytearray)) and not readonly:
-        memory = Memory(len(buffer), tag=tag)
-        memory.copy_from(buffer)
-        return memory
+def _over(buffer: Any, tag: str | None) -> Memory:
+    """The receiver's side: over the buffer as it came."""
     return Memory.preallocated(buffer, tag=tag)
+
+
+def _copied(content: bytes, tag: str | None) -> Memory:
+    """The receiver's side of older protocols: bytes of the stream cannot be written to."""
+    memory = Memory(len(content), tag=tag)
+    memory.copy_from(content)
+    return memory
