@@ -1,0 +1,72 @@
+"""Making an object from attributes: what every create call of the framework has in common."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from membuf._native import Object
+from membuf.base.errors import DeletePendingError, MembufError, ObjectDeletedError
+from membuf.base.status import STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, Status
+from membuf.wdf._bugcheck import status_of
+from membuf.wdf._contexts import ContextSpace, attach, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from membuf.wdf._attributes import WDF_OBJECT_ATTRIBUTES
+    from membuf.wdf._driver import Driver
+
+Made = TypeVar("Made", bound=Object)
+
+
+def create(
+    driver: Driver, attributes: WDF_OBJECT_ATTRIBUTES | None, make: Callable[..., Made]
+) -> tuple[Status, Made | None]:
+    """Make an object with the callbacks and the context that attributes ask for.
+
+    Args:
+        driver: whose callbacks these are.
+        attributes: already validated.
+        make: takes `on_cleanup` and `on_destroy`.
+
+    Returns:
+        The status and the object; where it is None no callback has run, and none will.
+    """
+    status, space = prepare(attributes)
+    if status != STATUS_SUCCESS:
+        return STATUS_INSUFFICIENT_RESOURCES, None
+    on_cleanup, on_destroy = callbacks(driver, attributes)
+    try:
+        made = make(on_cleanup=on_cleanup, on_destroy=on_destroy)
+    except MembufError as error:
+        return status_of(error), None
+    give_context(made, attributes, space)
+    return STATUS_SUCCESS, made
+
+
+def parent_of(driver: Driver, attributes: WDF_OBJECT_ATTRIBUTES | None) -> Object:
+    """The parent that attributes name, or the driver."""
+    named = None if attributes is None else attributes.ParentObject
+    return driver if named is None else named
+
+
+def callbacks(driver: Driver | None, attributes: WDF_OBJECT_ATTRIBUTES | None) -> tuple[Any, Any]:
+    """The cleanup and destroy callbacks of attributes, set to run under the driver."""
+    if attributes is None:
+        return None, None
+    pair = attributes.EvtCleanupCallback, attributes.EvtDestroyCallback
+    if driver is None:
+        return pair
+    return driver.callback(pair[0]), driver.callback(pair[1])
+
+
+def give_context(
+    owner: Object, attributes: WDF_OBJECT_ATTRIBUTES | None, space: ContextSpace | None
+) -> None:
+    """Give a new object the space prepared for its first context."""
+    if attributes is None or attributes.ContextTypeInfo is None or space is None:
+        return
+    # Another thread may delete the new object's parent before this: the object was made first.
+    with contextlib.suppress(DeletePendingError, ObjectDeletedError):
+        attach(owner, attributes.ContextTypeInfo, space)

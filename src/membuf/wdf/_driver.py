@@ -1,0 +1,222 @@
+"""The driver object: default parent, default tag, and the rules its calls follow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+
+from membuf._native import domain_variable, end_undeletable, set_undeletable
+from membuf.base.errors import BugCheck
+from membuf.base.tag import Tag
+from membuf.pool import Domain, default_domain
+from membuf.wdf import _current
+from membuf.wdf._blocks import free_leaked
+from membuf.wdf._bugcheck import violation
+from membuf.wdf.wdfbugcodes import WDF_REQUIRED_PARAMETER_IS_NULL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextvars import Token
+    from types import TracebackType
+
+OnBugCheck = Literal["raise", "poison", "abort"]
+
+OLD_DDK_TAG: Final = int(Tag(b"Ddk "))
+FRAMEWORK_TAG: Final = int(Tag(b"FxDr"))
+_SHORTEST_NAME: Final = 3
+
+
+def tag_of_service(service: str) -> int:
+    """The default tag of a driver that configures none: its name's first four characters.
+
+    A leading "wdf" is dropped first; fewer than three characters left make the framework's tag.
+
+    >>> str(Tag(tag_of_service("WdfXy12"))), str(Tag(tag_of_service("wdfab")))
+    ('Xy12', 'FxDr')
+    """
+    name = service[3:] if service[:3].lower() == "wdf" else service
+    if len(name) < _SHORTEST_NAME:
+        return FRAMEWORK_TAG
+    return int(Tag(name[:4].encode("ascii", "replace")))
+
+
+class Driver(Domain):
+    """A driver object (WDFDRIVER): the root of all that is made without a parent.
+
+    As a context manager it is the current driver inside, and is unloaded at the exit. Made by
+    `membuf.wdf.driver` and `WdfDriverCreate`.
+
+    Attributes:
+        service: the name under which the driver was installed.
+        default_tag: the tag of allocations whose caller gives none.
+        strict: follow the framework's source where the specification lists a difference.
+        verifier: check what only the framework's verifier checks.
+        nx_optin: let the executable pool types mean the non-executable ones.
+        quota: bytes that the ...QuotaTag calls may hold together, None for no limit.
+        on_bugcheck: "raise", "poison" (every later call raises it again) or "abort" (the process).
+        on_unload: EvtDriverUnload, called with the driver.
+        kept: bug checks that no caller could receive, oldest first.
+
+    >>> import membuf.wdf
+    >>> with membuf.wdf.driver("WdfXy12", strict=True) as d:
+    ...     d.service, d.tag, d.strict
+    ('WdfXy12', 'Xy12', True)
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        pool_tag: int = 0,
+        strict: bool = False,
+        verifier: bool = False,
+        on_bugcheck: OnBugCheck = "raise",
+        nx_optin: bool = False,
+        quota: int | None = None,
+    ) -> None:
+        if on_bugcheck not in get_args(OnBugCheck):
+            choices = ", ".join(get_args(OnBugCheck))
+            raise ValueError(f"on_bugcheck must be one of {choices}; got {on_bugcheck!r}")
+        configured = pool_tag not in (0, OLD_DDK_TAG)
+        self.default_tag = pool_tag if configured else tag_of_service(service)
+        super().__init__(
+            tag=self.default_tag, locked="required" if strict else "best-effort", name=service
+        )
+        self.service, self.strict, self.verifier = service, strict, verifier
+        self.nx_optin, self.quota, self.on_bugcheck = nx_optin, quota, on_bugcheck
+        self.on_unload: Callable[[Driver], object] | None = None
+        self.kept: list[BugCheck] = []
+        self._poison: BugCheck | None = None
+        self._entered: list[Token[Driver | None]] = []
+        set_undeletable(self)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._entered.append(_current.driver.set(self))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _current.driver.reset(self._entered.pop())
+        if self._entered:
+            super().__exit__(kind, value, traceback)
+            return
+        try:
+            self._end()
+        finally:
+            super().__exit__(kind, value, traceback)
+            self._leave()
+            free_leaked(self)
+        if kind is None:
+            self.raise_kept()
+
+    def _end(self) -> None:
+        unload = self.callback(self.on_unload)
+        try:
+            if unload is not None:
+                unload(self)
+        finally:
+            end_undeletable(self)
+
+    def _leave(self) -> None:
+        if _current.driver.get() is self:  # made current by WdfDriverCreate
+            _current.driver.set(None)
+            domain_variable.set(default_domain())
+
+    def make_current(self) -> None:
+        """Make this the driver of what follows in this context, until it is unloaded."""
+        _current.driver.set(self)
+        domain_variable.set(self)
+
+    def unload(self) -> None:
+        """End the driver, as the exit of a `with` does.
+
+        EvtDriverUnload runs first; then everything the driver owns is deleted, leaks are reported,
+        and a bug check that was kept is raised.
+        """
+        with self:
+            pass
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Be the current driver, as one of its callbacks."""
+        driver = _current.driver.set(self)
+        domain = domain_variable.set(self)
+        inside = _current.calling_back.set(True)
+        try:
+            yield
+        finally:
+            _current.calling_back.reset(inside)
+            domain_variable.reset(domain)
+            _current.driver.reset(driver)
+
+    def callback(self, function: Callable[[Any], object] | None) -> Callable[[Any], None] | None:
+        """The function, set to run under this driver in whatever thread calls it.
+
+        A bug check that it does not catch is kept: the core, which calls, has no use for it.
+        """
+        if function is None:
+            return None
+
+        def run(owner: Any) -> None:
+            with self.running():
+                try:
+                    function(owner)
+                except BugCheck as error:
+                    self.kept.append(error)
+
+        return run
+
+    def bug_checked(self, error: BugCheck) -> None:
+        """Hear of a bug check that one of the driver's calls is about to raise."""
+        if self.on_bugcheck == "abort":
+            sys.stderr.write(f"membuf.wdf: driver {self.service!r}: {error}\n")
+            sys.stderr.flush()
+            os.abort()
+        if self.on_bugcheck == "poison" and self._poison is None:
+            self._poison = error
+
+    def raise_kept(self) -> None:
+        """Raise the oldest bug check that was kept, or the one that poisoned the driver.
+
+        Inside a callback both wait for its end.
+        """
+        if _current.calling_back.get():
+            return
+        if self.kept:
+            raise self.kept.pop(0)
+        if self._poison is not None:
+            raise self._poison
+
+
+def enter() -> Driver | None:
+    """What every call begins and a deletion ends with: the current driver, once it is in order.
+
+    Raises:
+        BugCheck: one that the driver has kept because no caller could receive it.
+    """
+    driver = _current.driver.get()
+    if driver is not None:
+        driver.raise_kept()
+    return driver
+
+
+def need_driver(call: str) -> Driver:
+    """The current driver, for a call that cannot do without.
+
+    Raises:
+        BugCheck: there is none, or it keeps a bug check.
+    """
+    driver = enter()
+    if driver is None:
+        violation(
+            WDF_REQUIRED_PARAMETER_IS_NULL,
+            reason=f"{call} needs a driver: call WdfDriverCreate, or use membuf.wdf.driver(...)",
+        )
+    return driver
