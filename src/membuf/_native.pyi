@@ -2,8 +2,11 @@
 
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Literal, Self, SupportsIndex, TypeVar, final
+
+from typing_extensions import disjoint_base
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
@@ -16,15 +19,16 @@ _T = TypeVar("_T")
 
 HAVE_GIL: Final[bool]
 
+@disjoint_base
 class Object:
-    def __new__(
-        cls,
+    def __init__(
+        self,
         name: str | None = None,
         *,
         parent: Object | None = None,
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @property
     def name(self) -> str | None: ...
     @property
@@ -44,7 +48,7 @@ class Object:
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> _T: ...
-    def get_context(self, type: Callable[[], _T]) -> _T | None: ...
+    def get_context(self, type: Callable[[], _T], /) -> _T | None: ...
     def reference(self, tag: object = None) -> None: ...
     def dereference(self, tag: object = None) -> None: ...
     def delete(self) -> None: ...
@@ -54,12 +58,13 @@ class Object:
         kind: type[BaseException] | None,
         value: BaseException | None,
         traceback: TracebackType | None,
+        /,
     ) -> None: ...
 
 @final
 class Memory(Object):
-    def __new__(
-        cls,
+    def __init__(
+        self,
         size: SupportsIndex,
         *,
         tag: str | bytes | int | None = None,
@@ -70,7 +75,7 @@ class Memory(Object):
         name: str | None = None,
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @classmethod
     def preallocated(
         cls,
@@ -82,7 +87,7 @@ class Memory(Object):
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> Memory: ...
-    def assign_buffer(self, buffer: Buffer) -> None: ...
+    def assign_buffer(self, buffer: Buffer, /) -> None: ...
     @property
     def size(self) -> int: ...
     @property
@@ -115,8 +120,8 @@ class Memory(Object):
 
 @final
 class LookasideList(Object):
-    def __new__(
-        cls,
+    def __init__(
+        self,
         size: SupportsIndex,
         *,
         tag: str | bytes | int | None = None,
@@ -130,7 +135,7 @@ class LookasideList(Object):
         name: str | None = None,
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @property
     def size(self) -> int: ...
     @property
@@ -171,7 +176,7 @@ class Block:
 @final
 class Pointer:
     """A pointer-like exporter of another exporter's bytes; holds the bytes only while viewed."""
-    def __new__(cls, exporter: Buffer) -> Self: ...
+    def __new__(cls, exporter: Buffer, /) -> Self: ...
     @property
     def address(self) -> int: ...
     @property
@@ -181,9 +186,10 @@ class Pointer:
     def __setitem__(self, index: int | slice, value: Any, /) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+@disjoint_base
 class Domain(Object):
-    def __new__(
-        cls,
+    def __init__(
+        self,
         *,
         tag: str | bytes | int | None = None,
         limit: SupportsIndex | None = None,
@@ -192,7 +198,7 @@ class Domain(Object):
         auto_rebalance: bool = True,
         zero_on_free: bool = False,
         name: str | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @property
     def tag(self) -> str: ...
     @property
@@ -219,9 +225,7 @@ def allocate(
 def free(block: Block, tag: str | bytes | int | None = None) -> None: ...
 def current_domain() -> Domain: ...
 def set_default_domain(domain: Domain, /) -> None: ...
-def describe_holder(
-    holder: Memory | Block, /
-) -> tuple[str, int, int, int, str | None, bool]: ...
+def describe_holder(holder: Memory | Block, /) -> tuple[str, int, int, int, str | None, bool]: ...
 def set_undeletable(object: Object, /) -> None: ...
 def end_undeletable(object: Object, /) -> None: ...
 def dereference_untagged(object: Object, /) -> None: ...
