@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -33,3 +35,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def is_inside_source(module: Path) -> bool:
     """Whether a module file lies in the source tree of this checkout."""
     return module.resolve().is_relative_to(ROOT / "src")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every block a test takes from the default domain is given back when it has passed.
+
+    A failed test is left alone: its traceback rightly holds what it was working on.
+    """
+    domain = membuf.pool.default_domain()
+    failed = request.session.testsfailed
+    before = domain.statistics().outstanding
+    yield
+    if request.session.testsfailed != failed or domain.statistics().outstanding <= before:
+        return
+    gc.collect()
+    left = domain.statistics().outstanding - before
+    assert left <= 0, f"blocks not given back: {left}, among " + "; ".join(
+        str(block) for block in domain.live_blocks()
+    )
