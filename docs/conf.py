@@ -40,19 +40,20 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 add_module_names = False
 maximum_signature_line_length = 90
 python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 napoleon_preprocess_types = False
 
 # Names from the standard library have no page here: the build must not depend on the network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections\.abc|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*"),
+    (r"py:.*", r"(collections\.abc|ctypes|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*"),
     (r"py:.*", r"(builtins\..*|Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping)"),
-    (r"py:.*", r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar)"),
+    (r"py:.*", r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar|ContextType)"),
     (r"py:.*", r"_\w+|.*\._\w+"),  # type variables and private aliases
 ]

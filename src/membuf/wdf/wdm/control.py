@@ -32,7 +32,7 @@ def CTL_CODE(
 
 
 def METHOD_FROM_CTL_CODE(ctrlCode: SupportsIndex) -> int:
-    """How a control code passes its buffers: one of the METHOD_ constants.
+    """How a control code passes its buffers: one of the `METHOD_` constants.
 
     >>> METHOD_FROM_CTL_CODE(0x22E003)
     3
