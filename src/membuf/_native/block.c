@@ -45,8 +45,8 @@ PyObject *block_allocate(Domain *domain, PyObject *const *values)
     self->block = taken;
     self->domain = (Domain *)Py_NewRef((PyObject *)domain);
     self->freed_site = 0;
-    taken->owner = self;
     taken->site = domain->sites ? site_take() : 0;
+    mb_block_hold(taken, self);
     return (PyObject *)self;
 }
 

@@ -232,11 +232,8 @@ static PyObject *domain_tags(Domain *self, PyObject *unused)
 
 static int append_holder(mb_block *block, mb_pool pool, void *context)
 {
-    void *owner = __atomic_load_n(&block->owner, __ATOMIC_RELAXED);
-    if (owner == NULL || ((uintptr_t)owner & 1) != 0) {
-        return 0;
-    }
-    return PyList_Append(context, (PyObject *)owner);
+    PyObject *holder = mb_block_holder(block);
+    return holder == NULL ? 0 : PyList_Append(context, holder);
 }
 
 static PyObject *domain_holders(Domain *self, PyObject *unused)

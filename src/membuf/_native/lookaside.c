@@ -187,8 +187,8 @@ static Memory *take(LookasideList *self)
     memory->size = list->size;
     memory->source = &list->source;
     memory->block = block;
-    block->owner = memory;
     block->site = self->domain->sites ? site_take() : 0;
+    mb_block_hold(block, memory);
     return memory;
 }
 

@@ -222,8 +222,8 @@ static PyObject *create(PyObject **values)
     self->size = made.size;
     self->source = &made.tag->source;
     self->block = block;
-    block->owner = self;
     block->site = made.domain->sites ? site_take() : 0;
+    mb_block_hold(block, self);
     Py_DECREF(made.domain);
     return memory_finish(self, &made.common);
 }

@@ -35,9 +35,10 @@ static bool over(const mb_domain *domain)
     return domain->closed && domain->blocks_out == 0 && domain->keeps == 0 && domain->lists == NULL;
 }
 
-void mb_domain_maybe_destroy(mb_domain *domain)
+/* Asked under the same lock as the change: of two threads that take the last things away only one
+ * finds the domain over, and the other never looks at it again. */
+void mb_domain_leave(mb_domain *domain)
 {
-    mb_lock(&domain->mutex);
     bool last = over(domain);
     mb_unlock(&domain->mutex);
     if (last) {
@@ -49,8 +50,7 @@ void mb_domain_close(mb_domain *domain)
 {
     mb_lock(&domain->mutex);
     domain->closed = true;
-    mb_unlock(&domain->mutex);
-    mb_domain_maybe_destroy(domain);
+    mb_domain_leave(domain);
 }
 
 void mb_domain_keep(mb_domain *domain)
@@ -64,8 +64,7 @@ void mb_domain_unkeep(mb_domain *domain)
 {
     mb_lock(&domain->mutex);
     domain->keeps--;
-    mb_unlock(&domain->mutex);
-    mb_domain_maybe_destroy(domain);
+    mb_domain_leave(domain);
 }
 
 void mb_domain_lock(mb_domain *domain)
@@ -126,7 +125,10 @@ mb_tag *mb_tag_get(mb_domain *domain, uint32_t value, mb_pool pool)
 
 mb_tag *mb_domain_tag_at(mb_domain *domain, size_t bucket)
 {
-    return bucket < MB_TAG_BUCKETS ? domain->tags[bucket] : NULL;
+    mb_lock(&domain->mutex); /* a tag is entered in front and never leaves: the rest needs no lock */
+    mb_tag *tag = bucket < MB_TAG_BUCKETS ? domain->tags[bucket] : NULL;
+    mb_unlock(&domain->mutex);
+    return tag;
 }
 
 size_t mb_domain_tag_buckets(void)
@@ -158,7 +160,7 @@ void mb_domain_remove_list(mb_domain *domain, mb_list *list)
         list->next->previous = list->previous;
     }
     domain->figures.lists--;
-    mb_unlock(&domain->mutex);
+    mb_domain_leave(domain);
 }
 
 /* ---- the tick -------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 /* Free records are chained through `owner`; the low bit tells a link from a holder. */
 static inline void mb_block_link(mb_block *block, mb_block *next)
 {
-    block->owner = (void *)((uintptr_t)next | 1u);
+    mb_block_hold(block, (void *)((uintptr_t)next | 1u));
 }
 
 static inline mb_block *mb_block_next(const mb_block *block)
@@ -83,7 +83,7 @@ void mb_domain_maybe_tick(mb_domain *domain);
 void mb_domain_add_list(mb_domain *domain, mb_list *list);
 void mb_domain_remove_list(mb_domain *domain, mb_list *list);
 void mb_domain_reclaim(mb_domain *domain);
-void mb_domain_maybe_destroy(mb_domain *domain);
+void mb_domain_leave(mb_domain *domain); /* unlocks; ends the domain if nothing keeps it */
 
 /* pool.c: blocks without the tag's accounting */
 mb_result mb_pool_take(mb_domain *domain, mb_pool pool, size_t size, size_t alignment, bool zero, mb_block **out);

@@ -42,11 +42,10 @@ mb_result mb_list_new(mb_tag *tag, size_t size, size_t alignment, uint32_t maxim
 static void destroy(mb_list *list)
 {
     mb_domain *domain = list->source.tag->domain;
-    mb_domain_remove_list(domain, list);
+    mb_domain_remove_list(domain, list); /* the domain may go with it */
     mb_mutex_destroy(&list->mutex);
     free(list->stack);
     free(list);
-    mb_domain_maybe_destroy(domain);
 }
 
 /* ---- hit, miss ------------------------------------------------------------------------------- */
@@ -89,26 +88,18 @@ mb_result mb_list_pop(mb_list *list, mb_block **out)
     return MB_OK;
 }
 
-static void push_miss(mb_list *list, mb_block *block, bool last)
+/* The block was the last thing that kept a closed list: what follows asks the list nothing, since
+ * another thread may end it. The block itself keeps the domain. */
+void mb_list_push(mb_list *list, mb_block *block)
 {
     mb_domain *domain = list->source.tag->domain;
     size_t size = list->size;
-    if (last) {
-        destroy(list); /* the block keeps the domain */
-    } else {
-        mb_domain_maybe_tick(domain);
-    }
-    mb_pool_give(domain, block, size);
-}
-
-void mb_list_push(mb_list *list, mb_block *block)
-{
     if (list->zero_on_free) {
-        memset(block->data, 0, list->size);
+        memset(block->data, 0, size);
     }
-    mb_tag_gave(list->source.tag, list->size);
+    mb_tag_gave(list->source.tag, size);
     mb_lock(&list->mutex);
-    block->owner = NULL;
+    mb_block_hold(block, NULL);
     list->total_frees++;
     if (list->idle < list->depth && !list->closed) {
         list->stack[list->idle++] = block;
@@ -118,7 +109,12 @@ void mb_list_push(mb_list *list, mb_block *block)
     list->free_misses++;
     bool last = list->closed && mb_list_outstanding(list) == 0;
     mb_unlock(&list->mutex);
-    push_miss(list, block, last);
+    if (last) {
+        destroy(list);
+    } else {
+        mb_domain_maybe_tick(domain);
+    }
+    mb_pool_give(domain, block, size);
 }
 
 /* ---- depth ----------------------------------------------------------------------------------- */
@@ -172,11 +168,11 @@ mb_block *mb_list_retune(mb_list *list)
     return surplus;
 }
 
-static void give_chain(mb_list *list, mb_block *block)
+static void give_chain(mb_domain *domain, mb_block *block, size_t size)
 {
     while (block != NULL) {
         mb_block *next = mb_block_next(block);
-        mb_pool_give(list->source.tag->domain, block, list->size);
+        mb_pool_give(domain, block, size);
         block = next;
     }
 }
@@ -186,7 +182,7 @@ void mb_list_rebalance(mb_list *list)
     mb_lock(&list->mutex);
     mb_block *surplus = mb_list_retune(list);
     mb_unlock(&list->mutex);
-    give_chain(list, surplus);
+    give_chain(list->source.tag->domain, surplus, list->size);
 }
 
 void mb_list_flush(mb_list *list)
@@ -195,18 +191,21 @@ void mb_list_flush(mb_list *list)
     mb_block *idle = mb_list_take_idle(list, 0);
     list->low_water = 0;
     mb_unlock(&list->mutex);
-    give_chain(list, idle);
+    give_chain(list->source.tag->domain, idle, list->size);
 }
 
-/* Frees what is idle; the list itself goes with the last of its blocks still out. */
+/* Frees what is idle; the list itself goes with the last of its blocks still out: once unlocked, in
+ * any thread. */
 void mb_list_close(mb_list *list)
 {
+    mb_domain *domain = list->source.tag->domain;
+    size_t size = list->size;
     mb_lock(&list->mutex);
     list->closed = true;
     mb_block *idle = mb_list_take_idle(list, 0);
     bool last = mb_list_outstanding(list) == 0;
     mb_unlock(&list->mutex);
-    give_chain(list, idle);
+    give_chain(domain, idle, size);
     if (last) {
         destroy(list);
     }

@@ -82,11 +82,10 @@ static mb_result take_locked(mb_domain *domain, mb_pool pool, size_t size, size_
 mb_result mb_pool_take(mb_domain *domain, mb_pool pool, size_t size, size_t alignment, bool zero, mb_block **out)
 {
     bool fresh = false;
-    if (size > MB_LARGEST_SIZE) {
-        return MB_NO_MEMORY;
-    }
     mb_lock(&domain->mutex);
-    mb_result result = injected(domain) ? MB_INJECTED : take_locked(domain, pool, size, alignment, out, &fresh);
+    mb_result result = injected(domain)          ? MB_INJECTED
+                       : size > MB_LARGEST_SIZE ? MB_TOO_LARGE
+                                                : take_locked(domain, pool, size, alignment, out, &fresh);
     if (result == MB_OVER_LIMIT || result == MB_NO_MEMORY || result == MB_NOT_LOCKED) {
         mb_domain_reclaim(domain); /* idle blocks of the lists, before the caller is refused */
         result = take_locked(domain, pool, size, alignment, out, &fresh);
@@ -112,8 +111,7 @@ void mb_pool_give(mb_domain *domain, mb_block *block, size_t size)
 {
     mb_lock(&domain->mutex);
     mb_pool_give_locked(domain, block, size);
-    mb_unlock(&domain->mutex);
-    mb_domain_maybe_destroy(domain);
+    mb_domain_leave(domain);
 }
 
 mb_result mb_allocate(mb_tag *tag, size_t size, size_t alignment, unsigned flags, mb_block **out)
@@ -128,7 +126,7 @@ mb_result mb_allocate(mb_tag *tag, size_t size, size_t alignment, unsigned flags
 
 void mb_free(mb_tag *tag, mb_block *block, size_t size)
 {
-    block->owner = NULL;
+    mb_block_hold(block, NULL);
     if (tag->domain->options.zero_on_free) {
         memset(block->data, 0, size);
     }

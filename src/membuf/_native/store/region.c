@@ -265,7 +265,7 @@ static mb_result take_small(mb_domain *domain, mb_pool pool, int index, mb_block
     *fresh = block == NULL;
     if (block != NULL) {
         region->free = mb_block_next(block);
-        block->owner = NULL;
+        mb_block_hold(block, NULL);
     } else if ((block = carve(domain, region)) == NULL) {
         return MB_NOT_LOCKED;
     }
@@ -369,7 +369,7 @@ void mb_region_give(mb_domain *domain, mb_block *block)
     mb_region *region = mb_region_at(domain, block->data);
     region->used--;
     if (region->class_index < 0) {
-        block->owner = NULL;
+        mb_block_hold(block, NULL);
         give_large(domain, region);
         return;
     }

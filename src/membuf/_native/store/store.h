@@ -26,7 +26,8 @@ typedef pthread_mutex_t mb_mutex;
 #define mb_add(p, n) __atomic_add_fetch((p), (n), __ATOMIC_RELAXED)
 #define mb_sub(p, n) __atomic_sub_fetch((p), (n), __ATOMIC_RELAXED)
 #define mb_load(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-#define mb_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define mb_publish(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define mb_observe(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #else
 typedef struct {
     char unused;
@@ -38,7 +39,8 @@ typedef struct {
 #define mb_add(p, n) (*(p) += (n))
 #define mb_sub(p, n) (*(p) -= (n))
 #define mb_load(p) (*(p))
-#define mb_store(p, v) (*(p) = (v))
+#define mb_publish(p, v) (*(p) = (v))
+#define mb_observe(p) (*(p))
 #endif
 
 #define MB_PAGE ((size_t)4096)
@@ -52,6 +54,7 @@ typedef struct {
 typedef enum {
     MB_OK,
     MB_NO_MEMORY,    /* the system has none */
+    MB_TOO_LARGE,    /* no system has so much: nothing is given up for it */
     MB_OVER_LIMIT,   /* the domain's hard limit */
     MB_NOT_LOCKED,   /* non-paged memory was required and mlock refused */
     MB_INJECTED,     /* a test asked for this failure */
@@ -72,6 +75,19 @@ typedef struct mb_block {
     void *owner;   /* the holder while in use; while free, a link to the next, marked as one */
     uint64_t site; /* opaque here: the caller's mark of where the block was taken */
 } mb_block;
+
+/* Says who holds a block: the last step of taking it, since a walk may see the holder from then on. */
+static inline void mb_block_hold(mb_block *block, void *owner)
+{
+    mb_publish(&block->owner, owner);
+}
+
+/* Who holds a block, or NULL: it is free, or on its way. */
+static inline void *mb_block_holder(const mb_block *block)
+{
+    void *owner = mb_observe(&block->owner);
+    return ((uintptr_t)owner & 1u) != 0 ? NULL : owner;
+}
 
 /* Where a block in use goes back to: its tag alone, or a list (whose tag it is). */
 typedef struct mb_source {
