@@ -52,7 +52,10 @@ napoleon_preprocess_types = False
 
 # Names from the standard library have no page here: the build must not depend on the network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections\.abc|ctypes|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*"),
+    (
+        r"py:.*",
+        r"(collections\.abc|ctypes|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*",
+    ),
     (r"py:.*", r"(builtins\..*|Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping)"),
     (r"py:.*", r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar|ContextType)"),
     (r"py:.*", r"_\w+|.*\._\w+"),  # type variables and private aliases

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PACKAGE = "membuf"
+# Fields that share a description: Sphinx takes all but the last of `:ivar a, b: ...` for a type.
+SHARED_FIELD = re.compile(r"^:ivar \w+(?:, \w+)+:")
 
 
 class Entry(NamedTuple):
@@ -162,6 +165,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
             lines[:] = property_lines(app, name, value)
         if (found := stubs.property_type(name, value)) is not None:
             lines[:1] = [f"``{found}``: {lines[0]}"]
+        lines[:] = [
+            SHARED_FIELD.sub(lambda match: match[0].replace(", ", ","), one) for one in lines
+        ]
 
     app.connect("autodoc-process-signature", on_signature)
     app.connect("autodoc-process-docstring", on_docstring, priority=600)  # after napoleon
