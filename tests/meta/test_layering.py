@@ -31,7 +31,7 @@ def test_the_package_keeps_the_direction_of_flow() -> None:
         ("memory/store.pyx", "from membuf.request cimport io"),
         ("memory/store.pyx", "cimport membuf.target.ring as ring"),
         ("memory/store.pxd", "from ..target.ring cimport Ring"),
-        ("_native/errors.c", 'module = PyImport_ImportModule("membuf.memory.errors");'),
+        ("_native/errors.c", 'module = PyImport_ImportModule("membuf.target.file");'),
         ("newfolder/part.py", "import membuf.pool"),
     ],
 )
@@ -49,6 +49,7 @@ def test_a_wrong_import_is_reported(tmp_path: Path, name: str, line: str) -> Non
         ("pool/tags.py", "from membuf import _native\nfrom . import sizes"),
         ("wdf/memory.py", "import membuf\nfrom membuf.bus import files"),
         ("_native/errors.c", 'module = PyImport_ImportModule("membuf.base.errors");'),
+        ("_native/lists.c", 'module = PyImport_ImportModule("membuf.pool.statistics");'),
         ("__init__.py", "from membuf.bus import open_target"),
     ],
 )
