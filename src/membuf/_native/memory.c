@@ -111,7 +111,7 @@ void memory_unpin(Memory *self)
 int memory_getbuffer(Memory *self, Py_buffer *view, int flags)
 {
     view->obj = NULL;
-    if ((state_load(&self->base) & (DESTROYING | DESTROYED)) != 0) {
+    if ((state_load(&self->base) & DESTROYED) != 0) { /* in a destroy callback the bytes are there still */
         PyErr_Format(PyExc_BufferError, "%R was deleted: its bytes cannot be viewed any more", self);
         return -1;
     }
