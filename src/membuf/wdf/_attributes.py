@@ -84,7 +84,8 @@ class WDF_OBJECT_CONTEXT_TYPE_INFO:
 
     def __call__(self) -> ContextSpace:
         """A context of this type, as `Object.add_context` asks for it."""
-        return take_prepared() or ContextSpace(self.ContextSize)
+        space = take_prepared()
+        return ContextSpace(self.ContextSize) if space is None else space
 
 
 @dataclass(eq=False, slots=True)

@@ -75,6 +75,7 @@ class Driver(Domain):
         on_bugcheck: OnBugCheck = "raise",
         nx_optin: bool = False,
         quota: int | None = None,
+        auto_rebalance: bool = True,
     ) -> None:
         if on_bugcheck not in get_args(OnBugCheck):
             choices = ", ".join(get_args(OnBugCheck))
@@ -82,7 +83,10 @@ class Driver(Domain):
         configured = pool_tag not in (0, OLD_DDK_TAG)
         self.default_tag = pool_tag if configured else tag_of_service(service)
         super().__init__(
-            tag=self.default_tag, locked="required" if strict else "best-effort", name=service
+            tag=self.default_tag,
+            locked="required" if strict else "best-effort",
+            auto_rebalance=auto_rebalance,
+            name=service,
         )
         self.service, self.strict, self.verifier = service, strict, verifier
         self.nx_optin, self.quota, self.on_bugcheck = nx_optin, quota, on_bugcheck

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from membuf.base.status import STATUS_INFO_LENGTH_MISMATCH, STATUS_SUCCESS, Status
+from membuf.base.status import (
+    STATUS_INFO_LENGTH_MISMATCH,
+    STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_SUCCESS,
+    Status,
+)
 from membuf.wdf._arguments import not_null, tag_number
 from membuf.wdf._attributes import WDF_OBJECT_ATTRIBUTES, check_parent_handle, validate
 from membuf.wdf._contexts import prepare
@@ -105,7 +110,7 @@ def WdfDriverCreate(
         return status, None
     status, space = prepare(DriverAttributes)
     if status != STATUS_SUCCESS:
-        return status, None
+        return STATUS_INSUFFICIENT_RESOURCES, None
     made = Driver(
         RegistryPath.replace("\\", "/").rsplit("/", 1)[-1],
         pool_tag=tag_number(config.DriverPoolTag),
@@ -142,6 +147,7 @@ def driver(
     on_bugcheck: OnBugCheck = "raise",
     nx_optin: bool = False,
     quota: int | None = None,
+    auto_rebalance: bool = True,
 ) -> WDFDRIVER:
     """A driver for a `with` statement: current inside, unloaded at the exit.
 
@@ -153,6 +159,7 @@ def driver(
         on_bugcheck: "raise", "poison" or "abort"; see `Driver`.
         nx_optin: let the executable pool types mean the non-executable ones.
         quota: bytes that the ...QuotaTag calls may hold together, None for no limit.
+        auto_rebalance: adapt the depth of lookaside lists by itself, at most once a second.
 
     >>> with driver("WdfXy12") as d:
     ...     d is WdfGetDriver(), d.tag
@@ -166,6 +173,7 @@ def driver(
         on_bugcheck=on_bugcheck,
         nx_optin=nx_optin,
         quota=quota,
+        auto_rebalance=auto_rebalance,
     )
 
 
