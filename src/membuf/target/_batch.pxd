@@ -6,6 +6,7 @@ cdef class Batch:
     cdef readonly Port port
     cdef Py_ssize_t count
     cdef Py_ssize_t begun
+    cdef bint entered
     cdef Operation gate
     cdef Operation *operations
     cdef Hold *holds

@@ -73,16 +73,22 @@ cdef class Batch:
 
     def begin(self):
         """Count it in at the port's gate; False where the gate is shut."""
-        return self.port.enter(&self.gate, self.count)
+        self.entered = self.port.enter(&self.gate, self.count)
+        return self.entered
 
     def end(self):
-        """Count it out and let the memory go; what was never begun counts as cancelled."""
+        """Let the memory go, and count out what was counted in.
+
+        What was never begun then counts as cancelled.
+        """
         cdef Py_ssize_t index
+        self.release()
+        if not self.entered:
+            return
         for index in range(self.begun, self.count):
             self.operations[index].error = ECANCELED
         for index in range(self.count):
             self.port.account(&self.operations[index])
-        self.release()
         self.port.leave(&self.gate, self.count)
 
     def work(self):

@@ -1,4 +1,5 @@
 from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
 from membuf.target._operation cimport Hold, Operation
 from posix.uio cimport iovec
 
@@ -56,14 +57,16 @@ cdef class Packet:
     cdef iovec *vector_block
     cdef int hold_count
     cdef int state
+    cdef uint64_t mark
     cdef bint entered
     cdef bint keeps_memory
     cdef PyObject *enclosing
     cdef readonly Port port
-    cdef readonly object callback
+    cdef public object callback
     cdef public object lane
     cdef public object status
     cdef public bint timed_out
+    cdef public bint waited
 
     cdef int fill(
         self, Port port, int kind, object memory, object offset, object memory_offset,
@@ -74,3 +77,4 @@ cdef class Packet:
     cdef int finished(self) except -1
     cdef void deliver(self) noexcept
     cdef void complete(self) noexcept
+    cdef void depart(self) noexcept

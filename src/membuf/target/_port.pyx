@@ -114,6 +114,8 @@ cdef class Port:
         """Hold `memory` and add its part to the transfer; on an error nothing is held."""
         cdef Py_ssize_t start
         cdef Py_ssize_t length
+        if memory is None:
+            raise TypeError("memory must be a memory object or a buffer; got None")
         if not PyObject_CheckBuffer(memory):
             memory, memory_offset, memory_length = resolve(memory, memory_offset, memory_length)
         start = exact_size(memory_offset, "memory_offset")
@@ -316,6 +318,12 @@ cdef int run_counted(Port port, Operation *operation) except -1:
     return 0
 
 
+def unraisable(BaseException error, object context):
+    """Report an error where no caller can receive it (`sys.unraisablehook`)."""
+    PyErr_SetObject(type(error), error)
+    PyErr_WriteUnraisable(context)
+
+
 cdef int report(object error, Packet packet) except -1:
     """Make an error in a completion callback known where no caller can receive it."""
     loop = getattr(packet.lane, "loop", None)
@@ -327,8 +335,7 @@ cdef int report(object error, Packet packet) except -1:
             {"message": f"error in the completion callback of {packet!r}", "exception": error}
         )
     else:
-        PyErr_SetObject(type(error), error)
-        PyErr_WriteUnraisable(packet)
+        unraisable(error, packet)
     return 0
 
 
@@ -380,6 +387,8 @@ cdef class Packet:
         if memory is None:
             return 0
         if isinstance(memory, (list, tuple)):
+            if memory_offset or memory_length:
+                raise TypeError("several buffers are taken whole: leave memory_offset out")
             return self.fill_vectors(memory)
         port.attach(
             &self.operation, &self.operation.vector, &self.hold, memory, memory_offset,
@@ -448,8 +457,12 @@ cdef class Packet:
         return self.result()
 
     def finish(self):
-        """Tell who waits that it is over."""
+        """It is over: count it out and tell who waits."""
         self.complete()
+
+    def tell(self):
+        """Call the callback, whose errors go where no caller can receive them."""
+        self.deliver()
 
     def interrupt(self, int error, status=None):
         """Decide its end without a transfer: an errno, or a status of the framework."""
@@ -458,9 +471,9 @@ cdef class Packet:
             self.status = status
 
     def withdraw(self):
-        """It passed the gate but could not be sent: as if it had never been."""
-        self.state = PACKET_DONE
-        self.drop_holds()
+        """It passed the gate but could not be sent: as if it had not been tried."""
+        self.state = PACKET_READY
+        self.entered = False
         self.port.leave(&self.operation, 1)
 
     def result(self):
@@ -474,9 +487,18 @@ cdef class Packet:
             return
         self.state = PACKET_DONE
         self.port.account(&self.operation)
-        self.deliver()
         if not self.keeps_memory:
             self.drop_holds()
+        if self.waited:
+            # Who waits is to find it gone from the port; a callback, still there: its target does
+            # not stop before its callbacks have returned.
+            self.depart()
+            self.deliver()
+        else:
+            self.deliver()
+            self.depart()
+
+    cdef void depart(self) noexcept:
         if self.entered:
             self.port.leave(&self.operation, 1)
 
@@ -535,6 +557,15 @@ cdef class Packet:
     def error(self):
         """The errno that it ended with, or 0."""
         return self.operation.error
+
+    @property
+    def ignores_state(self):
+        """Whether it passes the gate though it is shut."""
+        return bool(self.operation.ignores_state)
+
+    @ignores_state.setter
+    def ignores_state(self, bint value):
+        self.operation.ignores_state = value
 
     @property
     def over(self):

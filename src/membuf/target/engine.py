@@ -31,11 +31,15 @@ class Lane(abc.ABC):
 
     @abc.abstractmethod
     def start(self, packet: Packet) -> None:
-        """Send a packet that has passed its port's gate; returns at once.
+        """Send a packet that has passed its port's gate; called where the loop runs.
 
         Raises:
             InsufficientResourcesError: the engine cannot take it; it has not been sent.
         """
+
+    @abc.abstractmethod
+    def resume(self, packet: Packet) -> None:
+        """Send a packet that waited in its stopped target; called from any thread."""
 
     @abc.abstractmethod
     def cancel(self, packet: Packet) -> bool:
@@ -44,6 +48,10 @@ class Lane(abc.ABC):
     @abc.abstractmethod
     def abandon(self, packet: Packet, error: int, status: int | None = None) -> None:
         """End a packet that was never started, with an errno or a status, where ends are told."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give everything back; nothing is on its way."""
 
 
 LaneType = TypeVar("LaneType", bound=Lane)
@@ -89,4 +97,4 @@ def forget_closed(lanes: dict[asyncio.AbstractEventLoop | None, LaneType]) -> No
     """Drop the lanes of loops that are closed and have told every end."""
     for loop in [loop for loop in lanes if loop is not None and loop.is_closed()]:
         if not lanes[loop].busy:
-            del lanes[loop]
+            lanes.pop(loop).close()

@@ -24,14 +24,16 @@ from membuf.base.errors import (
     InvalidDeviceStateError,
     MembufError,
     ObjectDeletedError,
+    from_status,
 )
 from membuf.target._batch import Batch
 from membuf.target._future import Future
 from membuf.target._port import Packet, Port, PortShutError
-from membuf.target.engine import Engine, Lane
+from membuf.target.engine import Engine, Lane, running_loop
 from membuf.target.parking import Parking
 from membuf.target.states import StopAction, TargetState
 from membuf.target.statistics import TargetStatistics
+from membuf.target.timers import Timers, expire
 
 READ: Final = 3
 WRITE: Final = 4
@@ -65,6 +67,7 @@ class Target(Object):
         self._state = TargetState.CLOSED
         self._parking = Parking()
         self._changed = threading.Condition(threading.RLock())
+        self._timers = Timers()
         self._settling = 0
         self._freed = False
         self.add_context(_Ending, on_cleanup=Target._deleted)
@@ -202,7 +205,7 @@ class Target(Object):
                 packet, lane = first
                 packet.begin()
                 try:
-                    lane.start(packet)
+                    lane.resume(packet)
                 except InsufficientResourcesError:
                     lane.abandon(packet, errno.ENOMEM)
             self._changed.notify_all()
@@ -254,27 +257,109 @@ class Target(Object):
             waiting=len(self._parking),
         )
 
-    # ---- how transfers are sent -----------------------------------------------------------------
+    # ---- what requests need ---------------------------------------------------------------------
 
-    def launch(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Send a packet: now, or when the target is started.
+    def check_open(self) -> None:
+        """Check that requests can be formatted for it.
 
         Raises:
-            InvalidDeviceStateError: the target is purged or closed; the packet was not sent.
+            InvalidDeviceStateError: the target is closed or deleted.
         """
+        if self._state in _CLOSED:
+            raise self._wrong_state("takes no requests")
+
+    def make_packet(
+        self,
+        kind: int,
+        memory: Any,
+        offset: SupportsIndex | None,
+        memory_offset: SupportsIndex,
+        memory_length: SupportsIndex | None,
+    ) -> Packet:
+        """Take the memory of a request, until the packet's `release`, and check the transfer."""
+        return Packet(
+            self._port, kind, memory, offset, memory_offset, memory_length, keeps_memory=True
+        )
+
+    def send_packet(
+        self, packet: Packet, *, synchronous: bool, timeout: float | None, ignore_state: bool
+    ) -> None:
+        """Deliver a packet, or queue it while the target is stopped.
+
+        Raises:
+            InvalidDeviceStateError: the target does not take it; nothing has happened to it.
+        """
+        packet.ignores_state = ignore_state
+        if synchronous:
+            self._carry_out(packet, timeout)
+            return
+        loop = running_loop()
+        self._launch(packet, loop)
+        if timeout is not None:
+            self._watch(packet, loop, timeout)
+
+    def cancel_packet(self, packet: Packet) -> bool:
+        """Ask for the early end of a packet; whether it can still be stopped."""
+        lane = packet.lane
+        return bool(lane is not None and not packet.over and lane.cancel(packet))
+
+    # ---- how transfers are sent -----------------------------------------------------------------
+
+    def _launch(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
         lane = self._engine.lane(loop)
         packet.lane = lane
+        if packet.ignores_state:
+            self._check_ignoring()
         if packet.begin():
             start(packet, lane)
         else:
             self._launch_stopped(packet, loop)
+
+    def _check_ignoring(self) -> None:
+        """Ignoring the state works on a closed target only while earlier transfers drain."""
+        with self._changed:
+            if self._state in _CLOSED and (self._freed or not self._port.in_flight):
+                raise self._wrong_state("takes no requests")
+
+    def _carry_out(self, packet: Packet, timeout: float | None) -> None:
+        """Send a packet and return when it is over; its completion runs on this thread."""
+        if timeout is None and not packet.stream and self._begin_here(packet):
+            packet.work()
+            packet.finish()
+            return
+        routine, ended = packet.callback, threading.Event()
+        packet.callback = lambda _: ended.set()
+        packet.waited = True
+        try:
+            self._launch(packet, None)
+        except BaseException:
+            packet.callback = routine
+            raise
+        try:
+            wait_or_cancel(packet, ended, timeout)
+        finally:
+            packet.callback = routine
+            packet.tell()
+
+    def _begin_here(self, packet: Packet) -> bool:
+        if packet.ignores_state:
+            self._check_ignoring()
+        return packet.begin()
+
+    def _watch(
+        self, packet: Packet, loop: asyncio.AbstractEventLoop | None, timeout: float
+    ) -> None:
+        if loop is None:
+            self._timers.add(timeout, packet)
+        else:
+            loop.call_later(timeout, expire, packet)
 
     def _launch_stopped(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
         with self._changed:
             if self._state is TargetState.STOPPED:
                 self._parking.put(packet, self._engine.lane(loop))
             elif self._state is TargetState.STARTED:
-                self.launch(packet, loop)
+                self._launch(packet, loop)
             else:
                 raise self._wrong_state("takes no requests")
 
@@ -292,16 +377,11 @@ class Target(Object):
                 return self._port.transfer(kind, memory, offset, memory_offset, memory_length)
             except PortShutError:
                 self._await_started()
-        ended = threading.Event()
-        packet = Packet(
-            self._port, kind, memory, offset, memory_offset, memory_length,
-            callback=lambda _: ended.set(),
-        )  # fmt: skip
-        self.launch(packet, None)
-        if not ended.wait(timeout):
-            packet.timed_out = True
-            packet.lane.cancel(packet)
-            ended.wait()
+        packet = Packet(self._port, kind, memory, offset, memory_offset, memory_length)
+        try:
+            self._carry_out(packet, timeout)
+        finally:
+            packet.release()
         return packet.result()
 
     def _future(
@@ -315,7 +395,11 @@ class Target(Object):
     ) -> Future:
         loop = asyncio.get_running_loop()
         future = Future(self._port, kind, memory, offset, memory_offset, memory_length, loop=loop)
-        self.launch(future, loop)
+        try:
+            self._launch(future, loop)
+        except BaseException:
+            future.release()
+            raise
         if timeout is not None:
             timer = loop.call_later(timeout, expire, future)
             future.add_done_callback(lambda _: timer.cancel())
@@ -323,9 +407,9 @@ class Target(Object):
 
     def _run(self, kind: int, items: Iterable[tuple[Any, SupportsIndex]]) -> list[int]:
         batch = Batch(self._port, kind, items)
-        while not batch.begin():
-            self._await_started()
         try:
+            while not batch.begin():
+                self._await_started()
             self._engine.run(batch)
         finally:
             batch.end()
@@ -397,8 +481,14 @@ class Target(Object):
 
     def _await_started(self) -> None:
         with self._changed:
+            waited = self._state is TargetState.STOPPED
             while self._state is TargetState.STOPPED:
                 self._changed.wait()
+            if self._state is TargetState.PURGED and waited:
+                raise from_status(
+                    st.STATUS_WDF_DEVICE_REMOVED_NOT_SENT,
+                    f"{self._port.name} was purged while a transfer waited for its start",
+                )
             if self._state is not TargetState.STARTED:
                 raise self._wrong_state("takes no requests")
 
@@ -411,6 +501,21 @@ class Target(Object):
         )
 
 
+def wait_or_cancel(packet: Packet, ended: threading.Event, timeout: float | None) -> None:
+    """Wait for the end of a packet, and cancel it when its time is up or a signal handler raises.
+
+    However it comes to return, the packet has ended: its memory is nobody else's.
+    """
+    try:
+        if not ended.wait(timeout):
+            expire(packet)
+            ended.wait()
+    except BaseException:
+        packet.lane.cancel(packet)
+        wait_or_cancel(packet, ended, None)
+        raise
+
+
 def start(packet: Packet, lane: Lane) -> None:
     """Start a packet that has passed its gate; where it cannot be, it never was."""
     try:
@@ -418,10 +523,3 @@ def start(packet: Packet, lane: Lane) -> None:
     except BaseException:
         packet.withdraw()
         raise
-
-
-def expire(packet: Packet) -> None:
-    """Cancel a packet because its time is up."""
-    if not packet.over:
-        packet.timed_out = True
-        packet.lane.cancel(packet)

@@ -18,7 +18,7 @@ from typing import ClassVar, Final, Protocol
 from membuf.base import status as st
 from membuf.base.errors import InsufficientResourcesError, from_status
 from membuf.target._batch import Batch
-from membuf.target._port import Packet
+from membuf.target._port import Packet, unraisable
 from membuf.target.engine import Engine, Lane, forget_closed, running_loop
 
 MAXIMUM_THREADS: Final = 32
@@ -106,18 +106,28 @@ class Pool:
                 self._idle -= 1
 
     def _work(self) -> None:
-        job: Job | None = None
         try:
-            while (job := self._next()) is not None:
-                job.run()
-                job = None
+            while self._work_once():
+                pass
         finally:
-            if job is not None:
-                job.give_up()
             with self._changed:
                 self._threads.discard(threading.current_thread())
                 if self._waiting:
                     self._start_thread()
+
+    def _work_once(self) -> bool:
+        job: Job | None = None
+        try:
+            job = self._next()
+            if job is not None:
+                job.run()
+        except BaseException as error:  # noqa: BLE001
+            # Whatever was raised into this thread: who waits for the job must hear of its end.
+            unraisable(error, threading.current_thread())
+            if job is not None:
+                job.give_up()
+            return True
+        return job is not None
 
 
 class _Transfer:
@@ -174,14 +184,17 @@ class ThreadLane(Lane):
             del self._jobs[packet]
             raise
 
+    resume = start
+
     def cancel(self, packet: Packet) -> bool:
         """Take it out of the pool, or tell the stream it waits for."""
+        can_stop = packet.stream and not packet.over
         packet.mark_cancelled()
         job = self._jobs.get(packet)
         if job is not None and self._pool.take_back(job):
             self.conclude(packet, errno.ECANCELED)
             return True
-        return packet.stream and not packet.over
+        return can_stop
 
     def abandon(self, packet: Packet, error: int, status: int | None = None) -> None:
         """End it without a transfer."""
@@ -219,6 +232,9 @@ class ThreadLane(Lane):
             self._ended.popleft().finish()
             told = True
         return told
+
+    def close(self) -> None:
+        """Nothing to give back: the pool is the engine's."""
 
     @property
     def busy(self) -> bool:
