@@ -7,8 +7,6 @@ is cancelled while it awaits therefore goes on only when neither device nor kern
 memory any more.
 """
 
-import asyncio
-
 cimport cython
 
 from membuf.target._port cimport PACKET_DONE, Packet, Port
@@ -59,6 +57,8 @@ cdef class Future(Packet):
 
     def cancellation(self):
         """The CancelledError of a transfer whose cancelling was asked for, however it ended."""
+        import asyncio
+
         if self.cancel_message is None:
             return asyncio.CancelledError()
         return asyncio.CancelledError(self.cancel_message)
@@ -114,6 +114,8 @@ cdef class Future(Packet):
         return self.failure()
 
     def must_be_done(self):
+        import asyncio
+
         if self.state != PACKET_DONE:
             raise asyncio.InvalidStateError("the transfer has not ended")
 

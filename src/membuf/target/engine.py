@@ -8,11 +8,14 @@ be used from any thread.
 from __future__ import annotations
 
 import abc
-import asyncio
-from typing import ClassVar, TypeVar
+import sys
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
-from membuf.target._batch import Batch
-from membuf.target._port import Packet
+if TYPE_CHECKING:
+    import asyncio
+
+    from membuf.target._batch import Batch
+    from membuf.target._port import Packet
 
 
 class Lane(abc.ABC):
@@ -86,10 +89,16 @@ class Engine(abc.ABC):
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs on this thread, if one does."""
+    """The event loop that runs on this thread, if one does.
+
+    A program that never imported asyncio has none, and is not made to import it.
+    """
+    module = sys.modules.get("asyncio")
+    if module is None:
+        return None
     try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
+        return cast("asyncio.AbstractEventLoop", module.get_running_loop())
+    except (AttributeError, RuntimeError):
         return None
 
 

@@ -11,11 +11,9 @@ by its engine; what is sent while it is stopped waits in it; otherwise sending i
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import threading
-from collections.abc import Iterable
-from typing import Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from membuf._native import Object
 from membuf.base import status as st
@@ -34,6 +32,10 @@ from membuf.target.parking import Parking
 from membuf.target.states import StopAction, TargetState
 from membuf.target.statistics import TargetStatistics
 from membuf.target.timers import Timers, expire
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
 
 READ: Final = 3
 WRITE: Final = 4
@@ -393,7 +395,9 @@ class Target(Object):
         memory_length: SupportsIndex | None,
         timeout: float | None,
     ) -> Future:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
+        if loop is None:
+            raise RuntimeError("no event loop runs on this thread: await it inside one")
         future = Future(self._port, kind, memory, offset, memory_offset, memory_length, loop=loop)
         try:
             self._launch(future, loop)

@@ -8,18 +8,22 @@ enough to notice.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import threading
 from collections import deque
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from membuf.base import status as st
 from membuf.base.errors import InsufficientResourcesError, from_status
-from membuf.target._batch import Batch
-from membuf.target._port import Packet, unraisable
+from membuf.target._port import unraisable
 from membuf.target.engine import Engine, Lane, forget_closed, running_loop
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from membuf.target._batch import Batch
+    from membuf.target._port import Packet
 
 MAXIMUM_THREADS: Final = 32
 """Threads of one engine; as many transfers can be with the system at once."""
