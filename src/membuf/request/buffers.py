@@ -21,7 +21,7 @@ def resolve(
     Raises:
         TypeError: none of these, or a part of a descriptor was asked for.
     """
-    if memory is None or isinstance(memory, (Memory, list, tuple)) or is_buffer(memory):
+    if memory is None or is_sequence(memory) or is_buffer(memory):
         return memory, memory_offset, memory_length
     if not isinstance(memory, MemoryDescriptor):
         raise TypeError(
@@ -43,9 +43,14 @@ def check_part(
     """
     if isinstance(memory, Memory):
         check_range(memory.size, memory_offset, memory_length)
-    elif memory is not None and not isinstance(memory, (list, tuple)):
+    elif memory is not None and not is_sequence(memory):
         with memoryview(memory) as view:
             check_range(view.nbytes, memory_offset, memory_length)
+
+
+def is_sequence(thing: Any) -> bool:
+    """Whether a thing is several buffers for one vectored transfer."""
+    return isinstance(thing, (list, tuple))
 
 
 def is_buffer(thing: Any) -> bool:

@@ -32,6 +32,7 @@ class Packet(Protocol):
     @property
     def information(self) -> int:
         """Bytes transferred."""
+        ...
 
     def failure(self) -> MembufError | None:
         """The exception for its end, or None where it ended well."""
@@ -67,6 +68,7 @@ class RequestTarget(Protocol):
 
     def cancel_packet(self, packet: Any) -> bool:
         """Ask for its early end; whether it can still be stopped."""
+        ...
 
 
 CompletionRoutine = Callable[["Request", Any, CompletionParams, Any], object]

@@ -12,6 +12,23 @@ cimport cython
 from membuf.target._port cimport PACKET_DONE, Packet, Port
 
 
+cdef object cancellation(Future future):
+    """The CancelledError of a transfer whose cancelling was asked for, however it ended."""
+    import asyncio
+
+    if future.cancel_message is None:
+        return asyncio.CancelledError()
+    return asyncio.CancelledError(future.cancel_message)
+
+
+cdef int must_be_done(Future future) except -1:
+    import asyncio
+
+    if future.state != PACKET_DONE:
+        raise asyncio.InvalidStateError("the transfer has not ended")
+    return 0
+
+
 @cython.final
 cdef class Future(Packet):
     """Future(port, kind, memory, offset, memory_offset=0, memory_length=None, *, loop,
@@ -50,18 +67,10 @@ cdef class Future(Packet):
         """The result, or raises what the transfer ended with."""
         self.looked_at = True
         if self.cancel_asked:
-            raise self.cancellation()
+            raise cancellation(self)
         if self.operation.error or self.status is not None:
             raise self.failure()
         return self.operation.done
-
-    def cancellation(self):
-        """The CancelledError of a transfer whose cancelling was asked for, however it ended."""
-        import asyncio
-
-        if self.cancel_message is None:
-            return asyncio.CancelledError()
-        return asyncio.CancelledError(self.cancel_message)
 
     def __await__(self):
         return self
@@ -102,22 +111,16 @@ cdef class Future(Packet):
 
     def result(self):
         """The count of bytes; raises what the transfer ended with."""
-        self.must_be_done()
+        must_be_done(self)
         return self.outcome()
 
     def exception(self):
         """The exception that the transfer ended with, or None."""
-        self.must_be_done()
+        must_be_done(self)
         self.looked_at = True
         if self.cancel_asked:
-            raise self.cancellation()
+            raise cancellation(self)
         return self.failure()
-
-    def must_be_done(self):
-        import asyncio
-
-        if self.state != PACKET_DONE:
-            raise asyncio.InvalidStateError("the transfer has not ended")
 
     def add_done_callback(self, callback, *, context=None):
         """Have `callback(future)` called on the loop once the transfer has ended."""

@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from typing import Any, SupportsIndex, final
 
+from typing_extensions import disjoint_base
+
 class PortShutError(Exception): ...
 
 def unraisable(error: BaseException, context: object) -> None: ...
@@ -65,6 +67,7 @@ class Port:
     def when_drained(self, callback: Callable[[], object]) -> None: ...
     def wait(self, seconds: float) -> None: ...
 
+@disjoint_base
 class Packet:
     def __init__(
         self,

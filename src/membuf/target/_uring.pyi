@@ -1,8 +1,9 @@
-from typing import Self
+from typing import Self, final
 
 from membuf.target._batch import Batch
 from membuf.target._port import Packet
 
+@final
 class Ring:
     def __new__(cls, depth: int = 128, *, idles: bool = False) -> Self: ...
     @property

@@ -8,6 +8,7 @@ submitted at most eight at a time: with more the device has nothing to do while 
 
 from collections import deque
 
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EBUSY, EINTR
@@ -98,6 +99,7 @@ cdef inline void *start_of(Operation *operation) noexcept nogil:
     return operation.vectors.iov_base if operation.vector_count else NULL
 
 
+@cython.final
 cdef class Ring:
     """Ring(depth=128, *, idles=False)
     --

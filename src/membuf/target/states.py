@@ -6,7 +6,11 @@ import enum
 
 
 class TargetState(enum.IntEnum):
-    """What a target does with what is sent to it (WDF_IO_TARGET_STATE)."""
+    """What a target does with what is sent to it (WDF_IO_TARGET_STATE).
+
+    >>> TargetState(2)
+    <TargetState.STOPPED: 2>
+    """
 
     STARTED = 1
     STOPPED = 2
@@ -17,7 +21,14 @@ class TargetState(enum.IntEnum):
 
 
 class StopAction(enum.IntEnum):
-    """What becomes of the transfers on their way when a target stops."""
+    """What becomes of the transfers on their way when a target stops.
+
+    >>> import membuf.bus
+    >>> with membuf.bus.open_target("file:/dev/null", access="write") as target:
+    ...     target.stop(StopAction.WAIT)
+    ...     target.state.name
+    'STOPPED'
+    """
 
     CANCEL = 1
     WAIT = 2

@@ -19,6 +19,12 @@ class TargetStatistics:
         in_flight: transfers on their way now.
         peak_in_flight: the most that ever were.
         waiting: transfers that wait in the stopped target.
+
+    >>> import membuf.bus
+    >>> with membuf.bus.open_target("file:/dev/null", access="write") as target:
+    ...     count = target.write(b"hello")
+    ...     target.statistics().bytes_written
+    5
     """
 
     engine: str

@@ -58,6 +58,12 @@ class Target(Object):
         engine: what moves the bytes.
         name: what errors and reports call it.
         parent: the object whose deletion deletes it.
+
+    >>> import membuf, membuf.bus
+    >>> with membuf.bus.open_target("file:/dev/zero", access="read") as target:
+    ...     memory = membuf.Memory(4)
+    ...     target.read(memory), list(memory.buffer)
+    (4, [0, 0, 0, 0])
     """
 
     def __init__(

@@ -39,10 +39,8 @@ _KEPT_RINGS: Final = 4
 class LoopLane(Lane):
     """The transfers of one event loop: its ring, watched by the loop."""
 
-    loop: asyncio.AbstractEventLoop
-
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Ring) -> None:
-        self.loop = loop
+        self.loop = self._loop = loop
         self._ring = ring
         self._flushing = False
         loop.add_reader(ring.fileno(), ring.take)
@@ -55,27 +53,27 @@ class LoopLane(Lane):
     @property
     def mine(self) -> bool:
         """Whether this thread may use the ring: the loop's, or any where it does not run."""
-        return not self.loop.is_running() or running_loop() is self.loop
+        return not self._loop.is_running() or running_loop() is self._loop
 
     def start(self, packet: Packet) -> None:
         """Send a packet; its entry is handed over by the end of this turn of the loop."""
         if self._ring.start(packet) and not self._flushing:
             self._flushing = True
-            self.loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def resume(self, packet: Packet) -> None:
         """Send a packet from any thread."""
         if self.mine:
             self.start(packet)
         else:
-            self.loop.call_soon_threadsafe(self.start, packet)
+            self._loop.call_soon_threadsafe(self.start, packet)
 
     def cancel(self, packet: Packet) -> bool:
         """Ask the system to stop it."""
         if self.mine:
             return self._ring.cancel(packet)
         can_stop = packet.stream and not packet.over
-        self.loop.call_soon_threadsafe(self._ring.cancel, packet)
+        self._loop.call_soon_threadsafe(self._ring.cancel, packet)
         return can_stop
 
     def abandon(self, packet: Packet, error: int, status: int | None = None) -> None:
@@ -84,7 +82,7 @@ class LoopLane(Lane):
         if self.mine:
             packet.finish()
         else:
-            self.loop.call_soon_threadsafe(packet.finish)
+            self._loop.call_soon_threadsafe(packet.finish)
 
     def pump(self) -> bool:
         """Take back what comes soon, if this thread may and anything is on its way."""
@@ -97,10 +95,10 @@ class LoopLane(Lane):
     def close(self) -> None:
         """Give the ring back; nothing is on its way."""
         if not self.mine:
-            self.loop.call_soon_threadsafe(self.close)
+            self._loop.call_soon_threadsafe(self.close)
             return
-        if not self.loop.is_closed():
-            self.loop.remove_reader(self._ring.fileno())
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._ring.fileno())
         self._ring.close()
 
     def _flush(self) -> None:
@@ -110,8 +108,6 @@ class LoopLane(Lane):
 
 class ThreadLane(Lane):
     """The transfers sent outside any loop: a ring with a thread that tells their ends."""
-
-    loop: None
 
     def __init__(self, ring: Ring) -> None:
         self.loop = None
