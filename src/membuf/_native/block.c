@@ -56,7 +56,7 @@ static void send_home(Block *self)
     self->block = NULL;
     site_drop(block->site);
     block->site = 0;
-    mb_release(self->source, block, self->size);
+    mb_bring_home(self->source, block, self->size);
 }
 
 static void release(Block *self)
@@ -65,6 +65,7 @@ static void release(Block *self)
     if ((old & RELEASED) != 0) {
         return;
     }
+    mb_settle(self->source, self->size);
     if ((old & PINS_MASK) == 0) {
         send_home(self);
     } else {

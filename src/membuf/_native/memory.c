@@ -62,7 +62,7 @@ static void send_home(Memory *self)
     self->source = NULL;
     site_drop(block->site);
     block->site = 0;
-    mb_release(source, block, self->size);
+    mb_bring_home(source, block, self->size);
 }
 
 /* What destroy means: no new views, and the block goes home unless one is open. */
@@ -74,6 +74,7 @@ void memory_release(Memory *self)
         return;
     }
     LookasideList *list = self->source->list == NULL ? NULL : self->source->list->owner;
+    mb_settle(self->source, self->size);
     if ((old & PINS_MASK) == 0) {
         send_home(self);
     } else {

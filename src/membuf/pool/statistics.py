@@ -57,7 +57,8 @@ class TagStatistics:
         tag: 1 to 4 characters in display order.
         pool: the pool type's number: 512 non-paged, 1 paged.
         allocations: blocks handed out, those of lookaside lists included.
-        frees: blocks that came back.
+        frees: blocks that were freed or whose object was destroyed; bytes that an open view still
+            shows are counted as `stale_blocks` until it is released.
         hits: of the allocations, those that an idle block of a list served.
         bytes: bytes out now, at the sizes asked for.
         peak_bytes: the most bytes that were out at once.

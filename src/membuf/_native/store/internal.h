@@ -92,7 +92,8 @@ void mb_pool_give_locked(mb_domain *domain, mb_block *block, size_t size);
 void mb_tag_took(mb_tag *tag, size_t size, bool hit);
 void mb_tag_gave(mb_tag *tag, size_t size);
 
-/* lookaside.c: the surplus above the new depth, chained by owner */
+/* lookaside.c: a block comes back, off its tag's account already; the surplus above the new depth, chained by owner */
+void mb_list_put(mb_list *list, mb_block *block);
 mb_block *mb_list_retune(mb_list *list);
 mb_block *mb_list_take_idle(mb_list *list, uint32_t keep);
 

@@ -88,16 +88,21 @@ mb_result mb_list_pop(mb_list *list, mb_block **out)
     return MB_OK;
 }
 
+void mb_list_push(mb_list *list, mb_block *block)
+{
+    mb_settle(&list->source, list->size);
+    mb_list_put(list, block);
+}
+
 /* The block was the last thing that kept a closed list: what follows asks the list nothing, since
  * another thread may end it. The block itself keeps the domain. */
-void mb_list_push(mb_list *list, mb_block *block)
+void mb_list_put(mb_list *list, mb_block *block)
 {
     mb_domain *domain = list->source.tag->domain;
     size_t size = list->size;
     if (list->zero_on_free) {
         memset(block->data, 0, size);
     }
-    mb_tag_gave(list->source.tag, size);
     mb_lock(&list->mutex);
     mb_block_hold(block, NULL);
     list->total_frees++;

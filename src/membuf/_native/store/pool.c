@@ -124,12 +124,27 @@ mb_result mb_allocate(mb_tag *tag, size_t size, size_t alignment, unsigned flags
     return result;
 }
 
-void mb_free(mb_tag *tag, mb_block *block, size_t size)
+void mb_settle(mb_source *source, size_t size)
 {
+    mb_tag_gave(source->tag, size);
+}
+
+void mb_bring_home(mb_source *source, mb_block *block, size_t size)
+{
+    mb_domain *domain = source->tag->domain;
+    if (source->list != NULL) {
+        mb_list_put(source->list, block);
+        return;
+    }
     mb_block_hold(block, NULL);
-    if (tag->domain->options.zero_on_free) {
+    if (domain->options.zero_on_free) {
         memset(block->data, 0, size);
     }
-    mb_tag_gave(tag, size);
-    mb_pool_give(tag->domain, block, size);
+    mb_pool_give(domain, block, size);
+}
+
+void mb_free(mb_tag *tag, mb_block *block, size_t size)
+{
+    mb_settle(&tag->source, size);
+    mb_bring_home(&tag->source, block, size);
 }

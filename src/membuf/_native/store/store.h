@@ -174,14 +174,14 @@ static inline uint64_t mb_list_outstanding(const mb_list *list)
     return list->total_allocates - list->failures - list->total_frees;
 }
 
-/* A block goes back where it came from. */
+/* A block goes back where it came from, in two steps: its user no longer has it on the account, and
+ * the bytes go home. Between them lies the time that a view outlives its object. */
+void mb_settle(mb_source *source, size_t size);
+void mb_bring_home(mb_source *source, mb_block *block, size_t size);
 static inline void mb_release(mb_source *source, mb_block *block, size_t size)
 {
-    if (source->list != NULL) {
-        mb_list_push(source->list, block);
-    } else {
-        mb_free(source->tag, block, size);
-    }
+    mb_settle(source, size);
+    mb_bring_home(source, block, size);
 }
 
 /* Registered memory: the mapping that holds an address, kept mapped while held. */
