@@ -4,6 +4,9 @@
 static PyObject *new_exception(uint32_t status, PyObject *operands, PyObject *bugcheck, const char *format,
                                va_list arguments)
 {
+    if (PyErr_Occurred()) {
+        return NULL; /* there was no memory for the operands: that is the error then */
+    }
     PyObject *message = PyUnicode_FromFormatV(format, arguments);
     PyObject *module = message == NULL ? NULL : PyImport_ImportModule("membuf.base.errors");
     PyObject *exception = NULL;
