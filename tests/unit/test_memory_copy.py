@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,10 +11,10 @@ import membuf
 
 
 @pytest.fixture
-def memory() -> membuf.Memory:
-    made = membuf.Memory(100, tag="Copy")
-    made.copy_from(bytes(range(100)))
-    return made
+def memory() -> Iterator[membuf.Memory]:
+    with membuf.Memory(100, tag="Copy") as made:
+        made.copy_from(bytes(range(100)))
+        yield made
 
 
 def test_copies_are_exact(memory: membuf.Memory) -> None:

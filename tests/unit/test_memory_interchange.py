@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,10 @@ from tests.support import figures
 
 
 @pytest.fixture
-def memory() -> membuf.Memory:
-    made = membuf.Memory(64, tag="Swap")
-    made.copy_from(bytes(range(64)))
-    return made
+def memory() -> Iterator[membuf.Memory]:
+    with membuf.Memory(64, tag="Swap") as made:
+        made.copy_from(bytes(range(64)))
+        yield made
 
 
 def test_numpy_frombuffer_shares(memory: membuf.Memory) -> None:
