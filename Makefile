@@ -37,8 +37,12 @@ demo: .venv/.membuf ## install membuf and copy a real disk image with it
 
 ##@ Check it
 .PHONY: test
-test: .venv-test/.membuf ## build the wheel, install it and run every test against it
+test: .venv-test/.membuf native ## build the wheel, install it and run every test against it
 	$(OUTSIDE) && MEMBUF_TEST_INSTALLED=1 $(PYTEST) -n $(JOBS) $(ROOT)/tests $(PYTEST_ARGS)
+
+.PHONY: native
+native: .venv-test/.tools ## the C tests of the block store, plainly built
+	tools/native-tests build/native
 
 .PHONY: lint
 lint: .venv-test/.tools ## ruff, cython-lint and the formatting of all Python files
