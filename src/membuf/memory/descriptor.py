@@ -14,7 +14,11 @@ _SIZE_LIMIT = 2**64
 
 
 class DescriptorType(IntEnum):
-    """What a descriptor describes, with the framework's numbers."""
+    """What a descriptor describes, with the framework's numbers.
+
+    >>> MemoryDescriptor.buffer(bytearray(8)).type
+    <DescriptorType.BUFFER: 1>
+    """
 
     BUFFER = 1
     MDL = 2
@@ -113,8 +117,6 @@ class MemoryDescriptor:
         membuf.IntegerOverflowError: 9 bytes at offset 8: the memory has 16
         """
         if not isinstance(memory, Memory):
-            raise InvalidParameterError(
-                f"a memory object is needed, got {type(memory).__name__}"
-            )
+            raise InvalidParameterError(f"a memory object is needed, got {type(memory).__name__}")
         first, count = check_range(memory.size, offset, length)
         return cls(DescriptorType.HANDLE, memory, first, count)

@@ -6,7 +6,7 @@ import os
 import warnings
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from membuf import _native
 from membuf.base.errors import InvalidParameterError, MembufError
@@ -30,6 +30,13 @@ class LiveBlock:
         owner: the path of owners down to the holder, e.g. "capture/frame"; "" without a parent.
         site: where it was allocated, or None where sites are off.
         deleted: the object is gone, an open view still holds the bytes.
+
+    >>> import membuf
+    >>> with membuf.Domain() as domain:
+    ...     memory = membuf.Memory(100, tag="Capt", parent=domain)
+    ...     block, = domain.live_blocks()
+    >>> block.tag, block.size, block.kind
+    ('Capt', 100, 'Memory')
     """
 
     tag: str
@@ -199,13 +206,11 @@ def current_domain() -> Domain:
     ...     current_domain() is domain
     True
     """
-    current = _native.current_domain()
-    assert isinstance(current, Domain)
-    return current
+    return cast("Domain", _native.current_domain())  # nothing else is ever made current
 
 
 def _renew_default() -> None:
-    global _default
+    global _default  # noqa: PLW0603 - a forked child starts with an empty one
     _default = Domain(name="default")
     _native.set_default_domain(_default)
 

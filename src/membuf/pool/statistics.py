@@ -106,6 +106,12 @@ class PoolStatistics:
         failures: allocations refused.
         allocation_points: allocations from the pool, failed ones included.
         tags: records in the order of their tags.
+
+    >>> import membuf
+    >>> with membuf.Domain() as domain:
+    ...     memory = membuf.Memory(100, parent=domain)
+    ...     domain.statistics().bytes, domain.statistics().outstanding
+    (100, 1)
     """
 
     limit: int | None

@@ -47,7 +47,15 @@ def faults(*, after: SupportsIndex, domain: Domain | None = None) -> Iterator[No
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """One run of a sweep: which allocation failed first, and what the function raised."""
+    """One run of a sweep.
+
+    Attributes:
+        point: which allocation failed, counted from 1.
+        error: what the function raised; None where it coped.
+
+    >>> SweepResult(point=1, error=None).point
+    1
+    """
 
     point: int
     error: InsufficientResourcesError | None

@@ -18,6 +18,11 @@ class Report:
         blocks: every block that is out.
 
     `str()` is for people, `json()` for machines.
+
+    >>> import membuf
+    >>> with membuf.Domain(name="demo"):
+    ...     print(str(report()).splitlines()[0])
+    demo: 0 block(s) out, 0 bytes
     """
 
     domain: str
