@@ -33,6 +33,11 @@ static PyObject *dereference_untagged(PyObject *module, PyObject *op)
     return need_object(op) == NULL ? NULL : object_dereference_any((Object *)op);
 }
 
+static PyObject *hide_sites_below(PyObject *module, PyObject *folder)
+{
+    return site_hide(folder) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyMethodDef functions[] = {
     {"set_undeletable", set_undeletable, METH_O,
      "set_undeletable($module, object, /)\n--\n\nRefuse delete() on an object: its owner ends it."},
@@ -40,6 +45,8 @@ static PyMethodDef functions[] = {
      "end_undeletable($module, object, /)\n--\n\nDelete an object that refuses delete(): for its owner."},
     {"dereference_untagged", dereference_untagged, METH_O,
      "dereference_untagged($module, object, /)\n--\n\nDrop one framework reference, whatever its tag."},
+    {"hide_sites_below", hide_sites_below, METH_O,
+     "hide_sites_below($module, folder, /)\n--\n\nPass over the frames of a folder's files where sites are taken."},
     {NULL},
 };
 

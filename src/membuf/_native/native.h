@@ -228,6 +228,7 @@ PyObject *pool_number(mb_pool pool);
 uint64_t site_take(void); /* where the running Python frame is; holds its code object */
 void site_drop(uint64_t site);
 uint64_t site_share(uint64_t site);
+int site_hide(PyObject *folder); /* str: frames of files below it are passed over */
 PyObject *site_text(uint64_t site); /* "file:line in function", or None */
 
 /* ---- object.c, extras.c, tree.c ----------------------------------------------------------------- */

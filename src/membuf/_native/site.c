@@ -9,6 +9,8 @@
 #endif
 #include "native.h"
 
+#include <string.h>
+
 #define CODE_UNIT 2 /* bytes */
 #define INSTRUCTION_SHIFT 48
 #define ADDRESS_MASK (((uint64_t)1 << INSTRUCTION_SHIFT) - 1)
@@ -32,7 +34,7 @@ static PyCodeObject *code_of(uint64_t site)
 
 #if PY_VERSION_HEX < 0x030C0000
 
-uint64_t site_take(void)
+static uint64_t take_top(void)
 {
     _PyInterpreterFrame *frame = PyThreadState_Get()->cframe->current_frame;
     if (frame == NULL) {
@@ -44,7 +46,7 @@ uint64_t site_take(void)
 
 #elif PY_VERSION_HEX < 0x030E0000
 
-uint64_t site_take(void)
+static uint64_t take_top(void)
 {
 #if PY_VERSION_HEX < 0x030D0000
     struct _PyInterpreterFrame *frame = PyThreadState_Get()->cframe->current_frame;
@@ -64,7 +66,7 @@ uint64_t site_take(void)
 
 #else
 
-uint64_t site_take(void)
+static uint64_t take_top(void)
 {
     PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
     if (frame == NULL) {
@@ -76,6 +78,60 @@ uint64_t site_take(void)
 }
 
 #endif
+
+/* Frames of these files stand between the caller and the core: the caller is who allocates. */
+static char hidden[4096];
+static size_t hidden_length;
+
+int site_hide(PyObject *folder)
+{
+    Py_ssize_t length;
+    const char *path = PyUnicode_AsUTF8AndSize(folder, &length);
+    if (path == NULL) {
+        return -1;
+    }
+    if ((size_t)length > sizeof hidden) {
+        PyErr_Format(PyExc_ValueError, "the path has %zd bytes, at most %zu can be hidden", length, sizeof hidden);
+        return -1;
+    }
+    memcpy(hidden, path, (size_t)length);
+    hidden_length = (size_t)length;
+    return 0;
+}
+
+static bool is_hidden(PyCodeObject *code)
+{
+    PyObject *file = code->co_filename;
+    return (size_t)PyUnicode_GET_LENGTH(file) > hidden_length && PyUnicode_IS_ASCII(file) &&
+           memcmp(PyUnicode_1BYTE_DATA(file), hidden, hidden_length) == 0;
+}
+
+/* The first frame outside the hidden files; their own innermost one if there is none. */
+static uint64_t take_caller(uint64_t innermost)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        if (!is_hidden(code)) {
+            site_drop(innermost);
+            innermost = pack(code, PyFrame_GetLasti(frame));
+            Py_DECREF(frame);
+            return innermost;
+        }
+        Py_DECREF(code);
+        PyFrameObject *caller = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = caller;
+    }
+    return innermost;
+}
+
+uint64_t site_take(void)
+{
+    uint64_t site = take_top();
+    bool ours = site != 0 && hidden_length != 0 && is_hidden(code_of(site));
+    return ours ? take_caller(site) : site;
+}
 
 uint64_t site_share(uint64_t site)
 {

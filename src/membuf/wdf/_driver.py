@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
-from membuf._native import domain_variable, end_undeletable, set_undeletable
+from membuf._native import (
+    domain_variable,
+    end_undeletable,
+    hide_sites_below,
+    set_undeletable,
+)
 from membuf.base.errors import BugCheck
 from membuf.base.tag import Tag
 from membuf.pool import Domain, default_domain
@@ -26,6 +32,9 @@ OnBugCheck = Literal["raise", "poison", "abort"]
 OLD_DDK_TAG: Final = int(Tag(b"Ddk "))
 FRAMEWORK_TAG: Final = int(Tag(b"FxDr"))
 _SHORTEST_NAME: Final = 3
+
+# A block belongs to the line of the driver that asked for it, not to the line here that did.
+hide_sites_below(str(Path(__file__).parent) + os.sep)
 
 
 def tag_of_service(service: str) -> int:
