@@ -191,6 +191,7 @@ def WdfMemoryCopyToBuffer(
     Raises:
         BugCheck: not a live memory handle, or Buffer is NULL.
         ValueError: the range is there, but the caller's buffer is shorter.
+        TypeError: the caller's buffer is read-only.
 
     >>> import membuf.wdf
     >>> with membuf.wdf.driver("Sample"):
@@ -211,7 +212,10 @@ def WdfMemoryCopyToBuffer(
         return STATUS_INVALID_PARAMETER
     if not _fits(memory, offset, count):
         return STATUS_BUFFER_TOO_SMALL
-    return _copied(memory.copy_to, first_bytes(bytes_of(buffer), count, "NumBytesToCopyTo"), offset)
+    view = first_bytes(bytes_of(buffer), count, "NumBytesToCopyTo")
+    if view.readonly:
+        raise TypeError(f"Buffer must be writable; got {type(buffer).__name__}")
+    return _copied(memory.copy_to, view, offset)
 
 
 def WdfMemoryCopyFromBuffer(
