@@ -27,8 +27,10 @@ from membuf.base.errors import (
 )
 from membuf.base.status import Status
 from membuf.base.tag import Tag
+from membuf.bus import open_target
 from membuf.memory import MemoryDescriptor
 from membuf.pool import NONPAGED, PAGED, Domain, LeakError
+from membuf.request import Request
 
 __all__ = [
     "NONPAGED",
@@ -53,6 +55,7 @@ __all__ = [
     "MemoryDescriptor",
     "Object",
     "ObjectDeletedError",
+    "Request",
     "RequestCancelledError",
     "Status",
     "Tag",
@@ -64,5 +67,6 @@ __all__ = [
     "TargetNotFoundError",
     "align_down",
     "align_up",
+    "open_target",
     "pool",
 ]
