@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sphinx.util.docutils import SphinxDirective
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
+COVERAGE = Path(__file__).parents[2] / "tests" / "conformance" / "coverage.toml"
+
 
 class StatusTable(SphinxDirective):
     """Every status: its number and the exception it becomes at the Python face."""
@@ -20,6 +24,28 @@ class StatusTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Give the table as a Markdown one, so that its roles are resolved like any other."""
         return self.parse_text_to_nodes("\n".join(status_rows()))
+
+
+class CaseTable(SphinxDirective):
+    """The cases of the specification that no test holds, and those held in part."""
+
+    def run(self) -> list[nodes.Node]:
+        """Give the table, rebuilt whenever the tests' list changes."""
+        self.env.note_dependency(str(COVERAGE))
+        return self.parse_text_to_nodes("\n".join(case_rows(tomllib.loads(COVERAGE.read_text()))))
+
+
+def case_rows(coverage: dict[str, Any]) -> list[str]:
+    """The rows of the table: cases, and why."""
+    return [
+        "| cases | why |",
+        "|---|---|",
+        *(
+            f"| {', '.join(entry['cases'])} | {entry['reason']} |"
+            for entry in coverage["not_covered"]
+        ),
+        *(f"| {entry['case']}, in part | {entry['missing']} |" for entry in coverage["partly"]),
+    ]
 
 
 def status_rows() -> list[str]:
@@ -45,4 +71,5 @@ def _row(name: str, value: status.Status) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Offer the directives."""
     app.add_directive("status-table", StatusTable)
+    app.add_directive("case-table", CaseTable)
     return {"version": "1", "parallel_read_safe": True}

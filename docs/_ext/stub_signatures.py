@@ -70,7 +70,7 @@ class Stubs:
     def signature(self, kind: str, name: str, value: Any) -> tuple[str, str] | None:
         """The signature autodoc shall print for a native object; None leaves it its own."""
         entry = self._entry(name, value)
-        if entry is None or kind in {"property", "attribute"}:
+        if entry is None or kind in {"property", "attribute"} or not _has_signature(value):
             return None
         return entry.arguments, "" if kind == "class" else entry.returns
 
@@ -128,6 +128,15 @@ def _has_decorator(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) 
     )
 
 
+def _has_signature(value: Any) -> bool:
+    """Whether Python finds one: Sphinx fails when it is told one for an object without."""
+    try:
+        inspect.signature(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _is_extension(stub: Path) -> bool:
     return any(stub.with_suffix(suffix).exists() for suffix in EXTENSION_SUFFIXES)
 
@@ -163,6 +172,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     ) -> None:
         if inspect.isdatadescriptor(value):
             lines[:] = property_lines(app, name, value)
+        if "--" in lines and kind == "class":  # Cython indents the line: Python did not cut there
+            del lines[: lines.index("--") + 2]
         if (found := stubs.property_type(name, value)) is not None:
             lines[:1] = [f"``{found}``: {lines[0]}"]
         lines[:] = [
