@@ -287,6 +287,55 @@ def test_a_size_is_a_size_t(size: Any, driver: wdf.WDFDRIVER) -> None:
     assert driver.children == ()
 
 
+@pytest.mark.parametrize(
+    ("size", "kind"), [(-1, OverflowError), (2**64, OverflowError), (2.5, TypeError)]
+)
+def test_the_size_of_a_context_is_a_size_t(size: Any, kind: type[Exception]) -> None:
+    info = wdf.WDF_OBJECT_CONTEXT_TYPE_INFO(ContextName="T", ContextSize=size)
+    with pytest.raises(kind):
+        wdf.WdfObjectCreate(typed(info))
+
+
+def test_a_callback_is_callable() -> None:
+    attributes = typed(COUNTERS)
+    attributes.EvtCleanupCallback = "cleanup"  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="cleanup"):
+        wdf.WdfObjectCreate(attributes)
+
+
+def test_a_block_freed_by_the_python_face_is_freed() -> None:
+    block = wdf.ExAllocatePoolWithTag(wdf.PagedPool, 8, b"Capt")
+    assert block is not None
+    block.free()
+    for pointer in (block, block.address):
+        with pytest.raises(membuf.BugCheck) as caught:
+            wdf.ExFreePool(pointer)
+        assert (caught.value.code, caught.value.p1) == (0xC2, 7)
+    other = membuf.pool.allocate(8)
+    wdf.ExFreePool(other)
+    assert other.freed
+
+
+def test_a_view_of_a_block_leads_back_to_it() -> None:
+    block = wdf.ExAllocatePoolWithTag(wdf.PagedPool, 8, b"Capt")
+    with memoryview(block) as view:  # type: ignore[arg-type]
+        wdf.ExFreePool(view)
+    assert block is not None
+    assert block.freed
+
+
+def test_what_raises_in_the_callbacks_of_an_undeleted_object_comes_second() -> None:
+    def cleanup(_: Any) -> None:
+        raise ValueError("planted")
+
+    attributes = wdf.WDF_OBJECT_ATTRIBUTES()
+    wdf.WDF_OBJECT_ATTRIBUTES_INIT(attributes)
+    attributes.EvtCleanupCallback = cleanup
+    with pytest.raises(membuf.BugCheck) as caught:
+        wdf.WdfObjectDereference(made(attributes))
+    assert caught.value.p1 == wdf.WDF_OBJECT_ERROR
+
+
 @pytest.mark.parametrize("tag", [2**32, -1])
 def test_a_tag_is_a_ulong(tag: int) -> None:
     with pytest.raises(OverflowError):

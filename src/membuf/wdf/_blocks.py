@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from membuf._native import Block, Pointer
+from membuf.base.errors import MembufError
 from membuf.base.integers import exact_index
 from membuf.base.tag import Tag
-from membuf.wdf._bugcheck import BAD_POOL_CALLER, bug_check
+from membuf.wdf._bugcheck import BAD_POOL_CALLER, bug_check, status_of
 
 if TYPE_CHECKING:
     from membuf.wdf._driver import Driver
@@ -36,20 +37,23 @@ class Allocation:
     quota: int
 
 
+_lock = threading.Lock()
 _out: dict[int, Allocation] = {}
-_freed: OrderedDict[int, None] = OrderedDict()
+_freed: dict[int, None] = {}
 
 
 def hand_out(block: Block, driver: Driver | None, quota: int) -> Block:
     """Remember a block: in C a pointer is enough to free it, and dropping one frees nothing."""
-    _freed.pop(block.address, None)
-    _out[block.address] = Allocation(block, driver, quota)
+    with _lock:
+        _freed.pop(block.address, None)
+        _out[block.address] = Allocation(block, driver, quota)
     return block
 
 
 def charged_to(driver: Driver) -> int:
     """Bytes that the driver's quota is charged with."""
-    return sum(entry.quota for entry in list(_out.values()) if entry.driver is driver)
+    with _lock:
+        return sum(entry.quota for entry in _out.values() if entry.driver is driver)
 
 
 def give_back(pointer: object, tag: int) -> None:
@@ -67,20 +71,38 @@ def give_back(pointer: object, tag: int) -> None:
     if tag not in (0, own):
         reason = f"the block at {block.address:#x} has tag {Tag(own)!r}, not {Tag(tag)!r}"
         bug_check(BAD_POOL_CALLER, WRONG_TAG, block.address, own, tag, reason=reason)
-    block.free()
-    _out.pop(block.address, None)
-    _freed[block.address] = None
-    if len(_freed) > _REMEMBERED_FREES:
-        _freed.popitem(last=False)
+    _forget(block)
+    _free(block)
 
 
 def free_leaked(driver: Driver) -> None:
     """Free what a driver that has ended left behind, once its leaks are reported."""
-    for address, entry in list(_out.items()):
-        if entry.driver is driver:
-            del _out[address]
-            if not entry.block.freed:
-                entry.block.free()
+    with _lock:
+        left = [entry.block for entry in _out.values() if entry.driver is driver]
+    for block in left:
+        _forget(block)
+        if not block.freed:
+            block.free()
+
+
+def _forget(block: Block) -> None:
+    """Strike a block out before it is freed: its address may be somebody else's at once."""
+    with _lock:
+        entry = _out.get(block.address)
+        if entry is None or entry.block is not block:
+            return
+        del _out[block.address]
+        _freed[block.address] = None
+        if len(_freed) > _REMEMBERED_FREES:
+            del _freed[next(iter(_freed))]
+
+
+def _free(block: Block) -> None:
+    try:
+        block.free()
+    except MembufError as error:  # another thread was faster
+        status_of(error)
+        raise
 
 
 def address_of(pointer: object) -> int:
@@ -96,13 +118,22 @@ def address_of(pointer: object) -> int:
 
 
 def _find(pointer: object) -> Block:
-    if isinstance(pointer, Block) and not pointer.freed:
-        return pointer
+    found, freed = _look(pointer)
+    if found is None or freed:
+        _no_block(address_of(pointer), freed=freed)
+    return found
+
+
+def _look(pointer: object) -> tuple[Block | None, bool]:
+    """The block that a pointer points to, and whether it, or one there, was freed."""
+    if isinstance(pointer, Block):
+        return pointer, pointer.freed
     address = address_of(pointer)
-    entry = None if isinstance(pointer, Block) else _out.get(address)
-    if entry is None:
-        _no_block(address, freed=isinstance(pointer, Block) or address in _freed)
-    return entry.block
+    with _lock:
+        entry = _out.get(address)
+        if entry is None:
+            return None, address in _freed
+    return entry.block, entry.block.freed
 
 
 def _no_block(address: int, *, freed: bool) -> NoReturn:

@@ -11,6 +11,7 @@ from membuf.base.status import (
     STATUS_SUCCESS,
     Status,
 )
+from membuf.wdf._arguments import size_t
 
 if TYPE_CHECKING:
     from membuf._native import Object
@@ -68,7 +69,7 @@ def prepare(attributes: WDF_OBJECT_ATTRIBUTES | None) -> tuple[Status, ContextSp
     if size_overflows(attributes):
         return STATUS_INTEGER_OVERFLOW, None
     try:
-        space = ContextSpace(attributes.ContextSizeOverride or info.ContextSize)
+        space = ContextSpace(_context_size(attributes))
     except (MemoryError, OverflowError):
         return STATUS_INSUFFICIENT_RESOURCES, None
     space.lay(info.unique().overlay)
@@ -77,10 +78,15 @@ def prepare(attributes: WDF_OBJECT_ATTRIBUTES | None) -> tuple[Status, ContextSp
 
 def size_overflows(attributes: WDF_OBJECT_ATTRIBUTES | None) -> bool:
     """Whether the context that attributes ask for exceeds 64 bits with its headers."""
-    if attributes is None or attributes.ContextTypeInfo is None:
-        return False
-    size = attributes.ContextSizeOverride or attributes.ContextTypeInfo.ContextSize
-    return size + _HEADERS >= _SIZE_LIMIT
+    return attributes is not None and _context_size(attributes) + _HEADERS >= _SIZE_LIMIT
+
+
+def _context_size(attributes: WDF_OBJECT_ATTRIBUTES) -> int:
+    info = attributes.ContextTypeInfo
+    if info is None:
+        return 0
+    override = size_t(attributes.ContextSizeOverride, "ContextSizeOverride")
+    return override or size_t(info.ContextSize, "ContextSize")
 
 
 def attach(

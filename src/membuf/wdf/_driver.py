@@ -176,6 +176,8 @@ class Driver(Domain):
         """
         if function is None:
             return None
+        if not callable(function):
+            raise TypeError(f"a callback must be callable, or None; got {function!r}")
 
         def run(owner: Any) -> None:
             with self.running():

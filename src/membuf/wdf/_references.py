@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from membuf._native import dereference_untagged
-from membuf.base.errors import InvalidParameterError
-from membuf.wdf._bugcheck import debug_break
+from membuf.base.errors import InvalidParameterError, MembufError
+from membuf.wdf._bugcheck import debug_break, status_of
 
 if TYPE_CHECKING:
     from membuf._native import Object
+
+
+def take_reference(held: Object, tag: object) -> None:
+    """Take one reference under a tag.
+
+    Raises:
+        BugCheck: WDF_INVALID_HANDLE where another thread ended the object meanwhile.
+    """
+    try:
+        held.reference(tag)
+    except MembufError as error:
+        status_of(error, held)
+        raise
 
 
 def drop_reference(held: Object, tag: object, *, tracking: bool) -> bool:

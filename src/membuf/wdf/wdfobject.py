@@ -6,7 +6,6 @@ import ctypes
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
-from weakref import WeakKeyDictionary
 
 from membuf.base.errors import MembufError
 from membuf.base.status import (
@@ -30,7 +29,7 @@ from membuf.wdf._bugcheck import debug_break, status_of, violation
 from membuf.wdf._contexts import attach, prepare, space_of
 from membuf.wdf._create import callbacks, create, parent_of
 from membuf.wdf._driver import enter, need_driver
-from membuf.wdf._references import drop_reference
+from membuf.wdf._references import drop_reference, take_reference
 from membuf.wdf.wdfbugcodes import (
     WDF_INVALID_HANDLE,
     WDF_INVALID_LOCK_OPERATION,
@@ -181,12 +180,15 @@ def WDF_GET_CONTEXT_TYPE_INFO(ContextType: ContextType) -> WDF_OBJECT_CONTEXT_TY
     if isinstance(ContextType, WDF_OBJECT_CONTEXT_TYPE_INFO):
         return ContextType
     structure = _structure(ContextType)
-    record = WDF_OBJECT_CONTEXT_TYPE_INFO(
-        ContextName=structure.__name__,
-        ContextSize=ctypes.sizeof(structure),
-        overlay=structure,
-    )
-    return _declared.setdefault(structure, record)
+    found: WDF_OBJECT_CONTEXT_TYPE_INFO | None = vars(structure).get(_RECORD)
+    if found is None:
+        found = WDF_OBJECT_CONTEXT_TYPE_INFO(
+            ContextName=structure.__name__,
+            ContextSize=ctypes.sizeof(structure),
+            overlay=structure,
+        )
+        setattr(structure, _RECORD, found)
+    return found
 
 
 def _structure(candidate: object) -> type[ctypes.Structure]:
@@ -201,9 +203,8 @@ def _structure(candidate: object) -> type[ctypes.Structure]:
 ContextType = type[ctypes.Structure] | WDF_OBJECT_CONTEXT_TYPE_INFO
 """What the macros take for the name of a C type."""
 
-_declared: WeakKeyDictionary[type[ctypes.Structure], WDF_OBJECT_CONTEXT_TYPE_INFO] = (
-    WeakKeyDictionary()
-)
+_RECORD = "membuf_type_info"
+"""The attribute under which a declared structure carries its record."""
 
 
 # ---- objects -------------------------------------------------------------------------------------
@@ -312,7 +313,7 @@ def WdfObjectReferenceWithTag(Handle: WDFOBJECT | None, Tag: object) -> None:
     1
     """
     enter()
-    handle_not_null(Handle, "Handle").reference(Tag)
+    take_reference(handle_not_null(Handle, "Handle"), Tag)
 
 
 def WdfObjectReferenceActual(
@@ -362,11 +363,16 @@ def WdfObjectDereferenceWithTag(Handle: WDFOBJECT | None, Tag: object) -> None:
     driver = enter()
     held = handle_not_null(Handle, "Handle")
     if not drop_reference(held, Tag, tracking=driver is not None and driver.verifier):
-        held.delete()
-        violation(
-            WDF_OBJECT_ERROR, held, reason=f"the last reference on {held!r} is gone, undeleted"
-        )
+        _end_undeleted(held)
     enter()
+
+
+def _end_undeleted(held: WDFOBJECT) -> NoReturn:
+    try:
+        held.delete()
+    finally:  # whatever its callbacks raise, this is the greater mistake
+        reason = f"the last reference on {held!r} is gone, and nobody deleted it"
+        violation(WDF_OBJECT_ERROR, held, reason=reason)
 
 
 def WdfObjectDereferenceActual(
