@@ -177,6 +177,16 @@ static void drop(Object *self, uint64_t site, PyObject **errors)
     }
 }
 
+/* Memory that only the ring still holds, with nothing to call: freeing it does all that drop does. */
+static bool ends_with_its_ring(Object *self)
+{
+#ifdef Py_GIL_DISABLED
+    return false; /* another thread may be about to take a reference */
+#else
+    return Py_REFCNT(self) == 1 && Py_IS_TYPE((PyObject *)self, &Memory_Type) && self->extras == NULL;
+#endif
+}
+
 static void destroy_subtree(Object *root, uint64_t site, PyObject **errors)
 {
     Object *at = root;
@@ -192,7 +202,9 @@ static void destroy_subtree(Object *root, uint64_t site, PyObject **errors)
         lock_ring(parent);
         ring_remove(parent, at);
         unlock_ring(parent);
-        drop(at, site, errors);
+        if (!ends_with_its_ring(at)) {
+            drop(at, site, errors);
+        }
         Py_DECREF(at);
         at = parent;
     }
