@@ -153,16 +153,23 @@ static const char *const allocate_names[] = {"parent", "on_cleanup", "on_destroy
 static PyObject *allocate_interned[3];
 static Signature allocate_signature = {"allocate", allocate_names, allocate_interned, 0, 0};
 
-static int check_open(LookasideList *self)
+static MB_RARE PyObject *raise_closed(LookasideList *self)
 {
     if (object_alive((Object *)self, "allocate from it") < 0) {
-        return -1;
+        return NULL;
     }
-    if ((state_load((Object *)self) & FROZEN) != 0) {
-        raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it hands out no more memory", self);
-        return -1;
+    return raise_status(STATUS_DELETE_PENDING, NULL,
+                        "the deletion of %R has begun: it hands out no more memory", self);
+}
+
+static MB_RARE Memory *no_handle(mb_list *list, mb_block *block, Memory *memory)
+{
+    mb_list_push(list, block);
+    if (memory != NULL) {
+        state_or(&memory->base, DESTROYED | RELEASED);
+        Py_DECREF(memory);
     }
-    return 0;
+    return NULL;
 }
 
 static Memory *take(LookasideList *self)
@@ -176,12 +183,7 @@ static Memory *take(LookasideList *self)
     }
     Memory *memory = memory_new_handle();
     if (memory == NULL || object_hold((Object *)self) < 0) {
-        mb_list_push(list, block);
-        if (memory != NULL) {
-            state_or(&memory->base, DESTROYED | RELEASED);
-            Py_DECREF(memory);
-        }
-        return NULL;
+        return no_handle(list, block, memory);
     }
     memory->buffer = block->data;
     memory->size = list->size;
@@ -219,16 +221,10 @@ static PyObject *allocate(LookasideList *self, Common *common)
     return (PyObject *)memory;
 }
 
-static PyObject *list_allocate(LookasideList *self, PyObject *const *arguments, Py_ssize_t count,
+static PyObject *allocate_with(LookasideList *self, PyObject *const *arguments, Py_ssize_t count,
                                PyObject *keywords)
 {
     Common common = {0};
-    if (check_open(self) < 0) {
-        return NULL;
-    }
-    if (count == 0 && keywords == NULL) {
-        return self->has_memory_parent ? allocate(self, &common) : (PyObject *)take(self);
-    }
     PyObject *values[3];
     if (parse_arguments(&allocate_signature, arguments, count, keywords, values) < 0 ||
         (values[0] != NULL && convert_object(values[0], "parent", &common.parent) < 0) ||
@@ -237,6 +233,18 @@ static PyObject *list_allocate(LookasideList *self, PyObject *const *arguments, 
         return NULL;
     }
     return allocate(self, &common);
+}
+
+static PyObject *list_allocate(LookasideList *self, PyObject *const *arguments, Py_ssize_t count,
+                               PyObject *keywords)
+{
+    if ((state_load((Object *)self) & FROZEN) != 0) {
+        return raise_closed(self);
+    }
+    if (count == 0 && keywords == NULL && !self->has_memory_parent) {
+        return (PyObject *)take(self);
+    }
+    return allocate_with(self, arguments, count, keywords);
 }
 
 /* ---- depth and figures -------------------------------------------------------------------------------------- */

@@ -19,18 +19,9 @@ static void clear(Memory *self)
     self->base.state = INITIALIZED;
 }
 
-Memory *memory_new_handle(void)
+static Memory *make_handle(void)
 {
-    Memory *self;
-#ifndef Py_GIL_DISABLED
-    if (handle_count > 0) {
-        self = handles[--handle_count];
-        (void)PyObject_Init((PyObject *)self, &Memory_Type);
-        clear(self);
-        return self;
-    }
-#endif
-    self = PyObject_GC_New(Memory, &Memory_Type);
+    Memory *self = PyObject_GC_New(Memory, &Memory_Type);
     if (self != NULL) {
         clear(self);
 #ifdef Py_GIL_DISABLED
@@ -38,6 +29,19 @@ Memory *memory_new_handle(void)
 #endif
     }
     return self;
+}
+
+Memory *memory_new_handle(void)
+{
+#ifndef Py_GIL_DISABLED
+    if (handle_count > 0) {
+        Memory *self = handles[--handle_count];
+        (void)PyObject_Init((PyObject *)self, &Memory_Type);
+        clear(self);
+        return self;
+    }
+#endif
+    return make_handle();
 }
 
 static void free_handle(Memory *self)
@@ -166,28 +170,45 @@ typedef struct {
     Common common;
 } Plan;
 
-/* Every check of a create, in the framework's order: the parent's handle, the size, the rest. */
-static int plan(PyObject **values, Plan *out)
+static int plan_size(PyObject *size, Plan *out)
 {
-    mb_pool pool;
-    if (convert_common(values + NEW_COMMON, &out->common) < 0 ||
-        convert_size(values[NEW_SIZE], "size", &out->size) < 0) {
+    if (convert_size(size, "size", &out->size) < 0) {
         return -1;
     }
     if (out->size == 0) {
         raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0), "size must be at least 1 byte, got 0");
         return -1;
     }
-    if (convert_pool(values[NEW_POOL], &pool) < 0 || convert_alignment(values[NEW_ALIGNMENT], &out->alignment) < 0 ||
-        convert_flag(values[NEW_ZERO], "zero", &out->zero) < 0) {
-        return -1;
-    }
+    return 0;
+}
+
+static int plan_place(PyObject *tag, mb_pool pool, Plan *out)
+{
     out->domain = domain_current();
-    if (out->domain == NULL || domain_tag(out->domain, values[NEW_TAG], pool, &out->tag) < 0) {
+    if (out->domain == NULL || domain_tag(out->domain, tag, pool, &out->tag) < 0) {
         Py_XDECREF(out->domain);
         return -1;
     }
     return 0;
+}
+
+/* Every check of a create, in the framework's order: the parent's handle, the size, the rest. */
+static int plan(PyObject **values, Plan *out)
+{
+    mb_pool pool;
+    if (convert_common(values + NEW_COMMON, &out->common) < 0 || plan_size(values[NEW_SIZE], out) < 0 ||
+        convert_pool(values[NEW_POOL], &pool) < 0 || convert_alignment(values[NEW_ALIGNMENT], &out->alignment) < 0 ||
+        convert_flag(values[NEW_ZERO], "zero", &out->zero) < 0) {
+        return -1;
+    }
+    return plan_place(values[NEW_TAG], pool, out);
+}
+
+/* A size and nothing else: what is not there need not be looked at. */
+static int plan_plain(PyObject *size, Plan *out)
+{
+    *out = (Plan){.alignment = MB_NATURAL_ALIGNMENT};
+    return plan_size(size, out) < 0 ? -1 : plan_place(NULL, MB_NONPAGED, out);
 }
 
 PyObject *memory_finish(Memory *self, const Common *common)
@@ -200,48 +221,53 @@ PyObject *memory_finish(Memory *self, const Common *common)
     return (PyObject *)self;
 }
 
-static PyObject *create(PyObject **values)
+static PyObject *create(const Plan *made)
 {
-    Plan made;
     mb_block *block;
-    if (plan(values, &made) < 0) {
-        return NULL;
-    }
-    mb_result result = mb_allocate(made.tag, made.size, made.alignment, made.zero ? MB_ZERO : 0, &block);
+    mb_result result = mb_allocate(made->tag, made->size, made->alignment, made->zero ? MB_ZERO : 0, &block);
     if (result != MB_OK) {
-        raise_store(result, made.domain->store, made.size);
-        Py_DECREF(made.domain);
+        raise_store(result, made->domain->store, made->size);
+        Py_DECREF(made->domain);
         return NULL;
     }
     Memory *self = memory_new_handle();
     if (self == NULL) {
-        mb_free(made.tag, block, made.size);
-        Py_DECREF(made.domain);
+        mb_free(made->tag, block, made->size);
+        Py_DECREF(made->domain);
         return NULL;
     }
     self->buffer = block->data;
-    self->size = made.size;
-    self->source = &made.tag->source;
+    self->size = made->size;
+    self->source = &made->tag->source;
     self->block = block;
-    block->site = made.domain->sites ? site_take() : 0;
+    block->site = made->domain->sites ? site_take() : 0;
     mb_block_hold(block, self);
-    Py_DECREF(made.domain);
-    return memory_finish(self, &made.common);
+    Py_DECREF(made->domain);
+    return memory_finish(self, &made->common);
 }
 
 static PyObject *memory_vectorcall(PyObject *type, PyObject *const *arguments, size_t count, PyObject *keywords)
 {
     PyObject *values[NEW_COUNT];
-    if (parse_arguments(&new_signature, arguments, PyVectorcall_NARGS(count), keywords, values) < 0) {
+    Plan made;
+    if (PyVectorcall_NARGS(count) == 1 && keywords == NULL) {
+        return plan_plain(arguments[0], &made) < 0 ? NULL : create(&made);
+    }
+    if (parse_arguments(&new_signature, arguments, PyVectorcall_NARGS(count), keywords, values) < 0 ||
+        plan(values, &made) < 0) {
         return NULL;
     }
-    return create(values);
+    return create(&made);
 }
 
 static PyObject *memory_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     PyObject *values[NEW_COUNT];
-    return parse_new_arguments(&new_signature, arguments, keywords, values) < 0 ? NULL : create(values);
+    Plan made;
+    if (parse_new_arguments(&new_signature, arguments, keywords, values) < 0 || plan(values, &made) < 0) {
+        return NULL;
+    }
+    return create(&made);
 }
 
 /* Memory.__new__ did all of it. */

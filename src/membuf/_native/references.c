@@ -7,13 +7,18 @@
 
 /* ---- the count ------------------------------------------------------------------------------------ */
 
+static MB_RARE int too_many(Object *self)
+{
+    state_sub(self, REFERENCE);
+    PyErr_SetString(PyExc_OverflowError, "too many references on one object (2**24 - 1 at most)");
+    return -1;
+}
+
 int object_hold(Object *self)
 {
     uint64_t old = state_add(self, REFERENCE);
     if ((old & REFERENCES_MASK) == REFERENCES_MASK) {
-        state_sub(self, REFERENCE);
-        PyErr_SetString(PyExc_OverflowError, "too many references on one object (2**24 - 1 at most)");
-        return -1;
+        return too_many(self);
     }
     if ((old & REFERENCES_MASK) == 0) {
         Py_INCREF(self); /* one for all framework references together */
@@ -36,19 +41,25 @@ static void drop_reference(Object *self, uint64_t site, PyObject **errors)
 
 /* From wherever memory goes, deallocation in the middle of an exception included: callbacks that
  * run now must neither see that exception nor replace it. */
-void object_unhold(Object *self)
+static MB_RARE void unhold_deleted(Object *self)
 {
     PyObject *kind, *value, *traceback, *errors = NULL;
-    if ((state_load(self) & DROPPED) == 0) { /* not deleted: nothing of it ends, nothing is called */
-        drop_reference(self, 0, &errors);
-        return;
-    }
     PyErr_Fetch(&kind, &value, &traceback);
     Py_INCREF(self);
     drop_reference(self, 0, &errors);
     report_errors(errors, self);
     Py_DECREF(self);
     PyErr_Restore(kind, value, traceback);
+}
+
+void object_unhold(Object *self)
+{
+    PyObject *errors = NULL;
+    if ((state_load(self) & DROPPED) != 0) {
+        unhold_deleted(self);
+    } else {
+        drop_reference(self, 0, &errors); /* nothing of it ends, nothing is called */
+    }
 }
 
 /* ---- the ledger ----------------------------------------------------------------------------------- */

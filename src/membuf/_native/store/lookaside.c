@@ -50,7 +50,7 @@ static void destroy(mb_list *list)
 
 /* ---- hit, miss ------------------------------------------------------------------------------- */
 
-static mb_result pop_miss(mb_list *list, mb_block **out)
+static MB_RARE mb_result pop_miss(mb_list *list, mb_block **out)
 {
     mb_domain *domain = list->source.tag->domain;
     mb_domain_maybe_tick(domain);
@@ -94,23 +94,13 @@ void mb_list_push(mb_list *list, mb_block *block)
     mb_list_put(list, block);
 }
 
-/* The block was the last thing that kept a closed list: what follows asks the list nothing, since
- * another thread may end it. The block itself keeps the domain. */
-void mb_list_put(mb_list *list, mb_block *block)
+/* The list is full, or closed. The caller holds its lock, which is dropped here; what follows asks
+ * the list nothing, since another thread may end it, unless the block was the last thing that kept
+ * a closed one. The block itself keeps the domain. */
+static MB_RARE void put_miss(mb_list *list, mb_block *block)
 {
     mb_domain *domain = list->source.tag->domain;
     size_t size = list->size;
-    if (list->zero_on_free) {
-        memset(block->data, 0, size);
-    }
-    mb_lock(&list->mutex);
-    mb_block_hold(block, NULL);
-    list->total_frees++;
-    if (list->idle < list->depth && !list->closed) {
-        list->stack[list->idle++] = block;
-        mb_unlock(&list->mutex);
-        return;
-    }
     list->free_misses++;
     bool last = list->closed && mb_list_outstanding(list) == 0;
     mb_unlock(&list->mutex);
@@ -120,6 +110,22 @@ void mb_list_put(mb_list *list, mb_block *block)
         mb_domain_maybe_tick(domain);
     }
     mb_pool_give(domain, block, size);
+}
+
+void mb_list_put(mb_list *list, mb_block *block)
+{
+    if (list->zero_on_free) {
+        memset(block->data, 0, list->size);
+    }
+    mb_lock(&list->mutex);
+    mb_block_hold(block, NULL);
+    list->total_frees++;
+    if (list->idle < list->depth && !list->closed) {
+        list->stack[list->idle++] = block;
+        mb_unlock(&list->mutex);
+        return;
+    }
+    put_miss(list, block);
 }
 
 /* ---- depth ----------------------------------------------------------------------------------- */

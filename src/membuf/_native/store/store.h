@@ -43,6 +43,9 @@ typedef struct {
 #define mb_observe(p) (*(p))
 #endif
 
+/* Kept out of the way of the code beside it, which then needs fewer registers saved. */
+#define MB_RARE __attribute__((noinline, cold))
+
 #define MB_PAGE ((size_t)4096)
 #define MB_REGION ((size_t)2 << 20)
 #define MB_NATURAL_ALIGNMENT ((size_t)16)
