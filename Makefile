@@ -48,7 +48,7 @@ native: .venv-test/.tools ## the C tests of the block store, plainly built
 lint: .venv-test/.tools ## ruff, cython-lint and the formatting of all Python files
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
-	git ls-files -z '*.pyx' '*.pxd' | xargs -0 -r $(TOOLS)/cython-lint
+	git ls-files -z '*.pyx' '*.pxd' | PATH="$(TOOLS):$$PATH" xargs -0 -r cython-lint
 
 .PHONY: types
 types: .venv-test/.membuf ## mypy --strict, pyright strict, and the stubs against the built modules
