@@ -43,7 +43,8 @@ PyObject *block_allocate(Domain *domain, PyObject *const *values)
     self->state = 0;
     self->source = &tag->source;
     self->block = taken;
-    self->domain = (Domain *)Py_NewRef((PyObject *)domain);
+    self->tag = tag->value;
+    self->pool = tag->pool;
     self->freed_site = 0;
     taken->site = domain->sites ? site_take() : 0;
     mb_block_hold(taken, self);
@@ -53,10 +54,11 @@ PyObject *block_allocate(Domain *domain, PyObject *const *values)
 static void send_home(Block *self)
 {
     mb_block *block = self->block;
+    uint64_t site = block->site;
     self->block = NULL;
-    site_drop(block->site);
     block->site = 0;
     mb_bring_home(self->source, block, self->size);
+    site_drop(site); /* last: a code object's end may run Python code */
 }
 
 static void release(Block *self)
@@ -69,7 +71,7 @@ static void release(Block *self)
     if ((old & PINS_MASK) == 0) {
         send_home(self);
     } else {
-        mb_domain_stale(self->domain->store, 1);
+        mb_domain_stale(self->source->tag->domain, 1);
     }
 }
 
@@ -77,7 +79,7 @@ static void unpin(Block *self)
 {
     uint64_t old = state_sub(self, PIN);
     if ((old & RELEASED) != 0 && (old & PINS_MASK) == PIN) {
-        mb_domain_stale(self->domain->store, -1);
+        mb_domain_stale(self->source->tag->domain, -1);
         send_home(self);
     }
 }
@@ -121,7 +123,7 @@ static int check_tag(Block *self, PyObject *tag)
     if (convert_tag(tag, &given) < 0) {
         return -1;
     }
-    uint32_t own = self->source->tag->value;
+    uint32_t own = self->tag;
     if (given != own) {
         PyObject *own_text = tag_text(own);
         raise_bugcheck(STATUS_INVALID_PARAMETER, 0xC2, 0x0A, (uint64_t)(uintptr_t)self->buffer, own, given,
@@ -161,7 +163,7 @@ static PyObject *free_method(Block *self, PyObject *const *arguments, Py_ssize_t
 
 static PyObject *block_repr(Block *self)
 {
-    PyObject *tag = tag_text(self->source->tag->value);
+    PyObject *tag = tag_text(self->tag);
     if (tag == NULL) {
         return NULL;
     }
@@ -181,7 +183,7 @@ static void block_finalize(PyObject *op)
     }
     PyObject *kind, *value, *traceback;
     PyErr_Fetch(&kind, &value, &traceback);
-    mb_add(&self->domain->dropped_blocks, 1);
+    mb_domain_dropped(self->source->tag->domain);
     PyObject *text = block_repr(self);
     release(self);
     if (text == NULL || PyErr_ResourceWarning(op, 1, "%U was dropped without free()", text) < 0) {
@@ -197,7 +199,6 @@ static void block_dealloc(Block *self)
         return;
     }
     site_drop(self->freed_site);
-    Py_DECREF(self->domain);
     PyObject_Free(self);
 }
 
@@ -213,12 +214,12 @@ static PyObject *block_address(Block *self, void *closure)
 
 static PyObject *block_tag(Block *self, void *closure)
 {
-    return tag_text(self->source->tag->value);
+    return tag_text(self->tag);
 }
 
 static PyObject *block_pool(Block *self, void *closure)
 {
-    return pool_number(self->source->tag->pool);
+    return pool_number(self->pool);
 }
 
 static PyObject *block_freed(Block *self, void *closure)

@@ -23,6 +23,7 @@ static Py_ssize_t index_of(Signature *signature, PyObject *keyword)
 /* Names are interned once, so that a keyword is found by its address. */
 static int intern_names(Signature *signature)
 {
+    Py_ssize_t count = 0;
     for (Py_ssize_t i = 0; signature->names[i] != NULL; i++) {
         if (signature->interned[i] == NULL) {
             signature->interned[i] = PyUnicode_InternFromString(signature->names[i]);
@@ -30,13 +31,18 @@ static int intern_names(Signature *signature)
                 return -1;
             }
         }
-        signature->count = i + 1;
+        count++;
     }
+    signature->count = count; /* last: an attempt that failed half-way is made again */
     return 0;
 }
 
 static int take_keyword(Signature *signature, PyObject *keyword, PyObject *value, PyObject **values)
 {
+    if (!PyUnicode_Check(keyword)) {
+        PyErr_SetString(PyExc_TypeError, "keywords must be strings");
+        return -1;
+    }
     Py_ssize_t index = index_of(signature, keyword);
     if (index < 0) {
         PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", signature->function, keyword);

@@ -198,7 +198,7 @@ static PyObject *domain_figures(Domain *self, PyObject *unused)
                          K(f.idle_bytes), "mapped_bytes", K(f.mapped_bytes), "locked_bytes", K(f.locked_bytes),
                          "unlocked_bytes", K(f.unlocked_bytes), "lists", K(f.lists), "stale_blocks",
                          K(f.stale_blocks), "stale_events", K(f.stale_events), "failures", K(f.failures),
-                         "dropped_blocks", K(mb_load(&self->dropped_blocks)), "allocation_points",
+                         "dropped_blocks", K(f.dropped_blocks), "allocation_points",
                          K(mb_domain_allocation_points(self->store)));
 }
 
@@ -232,8 +232,11 @@ static PyObject *domain_tags(Domain *self, PyObject *unused)
 
 static int append_holder(mb_block *block, mb_pool pool, void *context)
 {
-    PyObject *holder = mb_block_holder(block);
-    return holder == NULL ? 0 : PyList_Append(context, holder);
+    PyObject *owner = mb_block_holder(block);
+    PyObject *holder = owner == NULL ? NULL : try_newref(owner);
+    int result = holder == NULL ? 0 : PyList_Append(context, holder);
+    Py_XDECREF(holder);
+    return result;
 }
 
 static PyObject *domain_holders(Domain *self, PyObject *unused)
@@ -274,11 +277,8 @@ static int domain_clear(PyObject *self)
     return 0;
 }
 
-static void domain_dealloc(Domain *self)
+static void domain_free(Domain *self)
 {
-    if (!object_dealloc_begin((Object *)self)) {
-        return;
-    }
     if (self->base.weak_references != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
@@ -286,6 +286,16 @@ static void domain_dealloc(Domain *self)
         mb_domain_close(self->store);
     }
     Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static void domain_dealloc(Domain *self)
+{
+    object_untrack((Object *)self);
+    Py_TRASHCAN_BEGIN(self, domain_dealloc)
+    if (object_dealloc_begin((Object *)self)) {
+        domain_free(self);
+    }
+    Py_TRASHCAN_END
 }
 
 PyDoc_STRVAR(domain_doc,

@@ -36,6 +36,16 @@ int extras_add_hooks(Object *self, PyObject *cleanup, PyObject *destroy, PyObjec
     return 0;
 }
 
+void extras_drop_callbacks(Object *self, Py_ssize_t hook)
+{
+    if (self->extras != NULL && hook < self->extras->hook_count) {
+        PyObject *cleanup = self->extras->hooks[hook].cleanup, *destroy = self->extras->hooks[hook].destroy;
+        self->extras->hooks[hook].cleanup = self->extras->hooks[hook].destroy = NULL;
+        Py_XDECREF(cleanup);
+        Py_XDECREF(destroy);
+    }
+}
+
 int extras_traverse(Extras *extras, visitproc visit, void *arg)
 {
     Py_VISIT(extras->context);
@@ -132,7 +142,7 @@ static void call_once(Object *self, PyObject **place, PyObject **errors)
 /* All contexts in the order they were added. Before a destroy, a cleanup that never ran does. */
 void extras_call(Object *self, bool destroy, PyObject **errors)
 {
-    for (Py_ssize_t i = 0; self->extras != NULL && i < self->extras->hook_count; i++) {
+    for (Py_ssize_t i = 0; errors != NULL && self->extras != NULL && i < self->extras->hook_count; i++) {
         call_once(self, &self->extras->hooks[i].cleanup, errors);
         if (destroy && i < self->extras->hook_count) {
             call_once(self, &self->extras->hooks[i].destroy, errors);

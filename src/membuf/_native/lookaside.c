@@ -53,6 +53,8 @@ typedef struct {
     mb_pool pool;
     Object *memory_parent;
     Common common;
+    Domain *domain; /* a new reference */
+    mb_tag *tag;
 } Plan;
 
 static int plan_size(PyObject **values, Plan *out)
@@ -90,17 +92,20 @@ static int plan(PyObject **values, Plan *out)
         convert_flag(values[NEW_ZERO_ON_FREE], "zero_on_free", &out->zero_on_free) < 0) {
         return -1;
     }
-    return out->memory_parent == NULL ? 0 : object_alive(out->memory_parent, "own a list's memories");
-}
-
-static int make_list(LookasideList *self, const Plan *plan, PyObject *tag_value)
-{
-    mb_tag *tag;
-    self->domain = domain_current();
-    if (self->domain == NULL || domain_tag(self->domain, tag_value, plan->pool, &tag) < 0) {
+    out->domain = domain_current();
+    if (out->domain == NULL || domain_tag(out->domain, values[NEW_TAG], out->pool, &out->tag) < 0 ||
+        (out->memory_parent != NULL && object_alive(out->memory_parent, "own a list's memories") < 0)) {
+        Py_CLEAR(out->domain);
         return -1;
     }
-    mb_result result = mb_list_new(tag, plan->size, plan->alignment, (uint32_t)plan->maximum_depth, plan->zero,
+    return 0;
+}
+
+/* From the handle on no code of the caller's runs: nobody sees a handle without its list. */
+static int make_list(LookasideList *self, const Plan *plan)
+{
+    self->domain = plan->domain;
+    mb_result result = mb_list_new(plan->tag, plan->size, plan->alignment, (uint32_t)plan->maximum_depth, plan->zero,
                                    plan->zero_on_free, &self->list);
     if (result != MB_OK) {
         raise_store(result, self->domain->store, plan->size);
@@ -119,10 +124,11 @@ static PyObject *list_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     }
     LookasideList *self = (LookasideList *)type->tp_alloc(type, 0);
     if (self == NULL) {
+        Py_DECREF(made.domain);
         return NULL;
     }
     state_or((Object *)self, TRACKED | INITIALIZED);
-    if (make_list(self, &made, values[NEW_TAG]) < 0 || remember_parent(self, made.memory_parent) < 0 ||
+    if (make_list(self, &made) < 0 || remember_parent(self, made.memory_parent) < 0 ||
         object_setup((Object *)self, &made.common) < 0) {
         Py_DECREF(self);
         return NULL;
@@ -153,37 +159,45 @@ static const char *const allocate_names[] = {"parent", "on_cleanup", "on_destroy
 static PyObject *allocate_interned[3];
 static Signature allocate_signature = {"allocate", allocate_names, allocate_interned, 0, 0};
 
-static MB_RARE PyObject *raise_closed(LookasideList *self)
+static MB_RARE Memory *no_memory(Memory *memory)
 {
-    if (object_alive((Object *)self, "allocate from it") < 0) {
-        return NULL;
-    }
-    return raise_status(STATUS_DELETE_PENDING, NULL,
-                        "the deletion of %R has begun: it hands out no more memory", self);
+    state_or(&memory->base, DESTROYED | RELEASED);
+    Py_DECREF(memory);
+    return NULL;
 }
 
-static MB_RARE Memory *no_handle(mb_list *list, mb_block *block, Memory *memory)
+static MB_RARE Memory *raise_closed(LookasideList *self, Memory *memory)
 {
-    mb_list_push(list, block);
-    if (memory != NULL) {
-        state_or(&memory->base, DESTROYED | RELEASED);
-        Py_DECREF(memory);
+    if (object_alive((Object *)self, "allocate from it") == 0) {
+        raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it hands out no more memory", self);
     }
-    return NULL;
+    return no_memory(memory);
+}
+
+static MB_RARE Memory *raise_miss(LookasideList *self, Memory *memory, mb_result result)
+{
+    raise_store(result, self->domain->store, self->list->size);
+    object_unhold((Object *)self);
+    return no_memory(memory);
 }
 
 static Memory *take(LookasideList *self)
 {
-    mb_block *block;
-    mb_list *list = self->list;
-    mb_result result = mb_list_pop(list, &block);
-    if (result != MB_OK) {
-        raise_store(result, self->domain->store, list->size);
+    Memory *memory = memory_new_handle(); /* first: the collector may run, and with it a delete of the list */
+    if (memory == NULL) {
         return NULL;
     }
-    Memory *memory = memory_new_handle();
-    if (memory == NULL || object_hold((Object *)self) < 0) {
-        return no_handle(list, block, memory);
+    if ((state_load((Object *)self) & FROZEN) != 0) {
+        return raise_closed(self, memory);
+    }
+    if (object_hold((Object *)self) < 0) {
+        return no_memory(memory);
+    }
+    mb_list *list = self->list;
+    mb_block *block;
+    mb_result result = mb_list_pop(list, &block);
+    if (result != MB_OK) {
+        return raise_miss(self, memory, result);
     }
     memory->buffer = block->data;
     memory->size = list->size;
@@ -194,18 +208,14 @@ static Memory *take(LookasideList *self)
     return memory;
 }
 
-/* The parent: the call's, or the list's own; gone counts as being deleted. */
-static int find_parent(LookasideList *self, Object **parent)
+/* Whom the list's memories go to, a new reference; gone counts as being deleted. */
+static Object *own_parent(LookasideList *self)
 {
-    if (*parent != NULL || !self->has_memory_parent) {
-        return 0;
-    }
-    *parent = self->memory_parent;
-    if (*parent == NULL) {
+    PyObject *parent = self->memory_parent == NULL ? NULL : try_newref((PyObject *)self->memory_parent);
+    if (parent == NULL) {
         raise_status(STATUS_DELETE_PENDING, NULL, "the object that was to own the memories of %R is gone", self);
-        return -1;
     }
-    return 0;
+    return (Object *)parent;
 }
 
 static PyObject *allocate(LookasideList *self, Common *common)
@@ -214,7 +224,14 @@ static PyObject *allocate(LookasideList *self, Common *common)
     if (memory == NULL) {
         return NULL;
     }
-    if (find_parent(self, &common->parent) < 0 || object_setup(&memory->base, common) < 0) {
+    Object *own = NULL;
+    if (common->parent == NULL && self->has_memory_parent) {
+        common->parent = own = own_parent(self);
+    }
+    bool found = common->parent != NULL || !self->has_memory_parent;
+    int result = found ? object_setup(&memory->base, common) : -1;
+    Py_XDECREF((PyObject *)own);
+    if (result < 0) {
         Py_DECREF(memory);
         return NULL;
     }
@@ -238,9 +255,6 @@ static PyObject *allocate_with(LookasideList *self, PyObject *const *arguments, 
 static PyObject *list_allocate(LookasideList *self, PyObject *const *arguments, Py_ssize_t count,
                                PyObject *keywords)
 {
-    if ((state_load((Object *)self) & FROZEN) != 0) {
-        return raise_closed(self);
-    }
     if (count == 0 && keywords == NULL && !self->has_memory_parent) {
         return (PyObject *)take(self);
     }
@@ -318,16 +332,23 @@ static int list_clear(LookasideList *self)
     return 0;
 }
 
-static void list_dealloc(LookasideList *self)
+static void list_free(LookasideList *self)
 {
-    if (!object_dealloc_begin((Object *)self)) {
-        return;
-    }
     if (self->base.weak_references != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     Py_XDECREF(self->domain);
     Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static void list_dealloc(LookasideList *self)
+{
+    object_untrack((Object *)self);
+    Py_TRASHCAN_BEGIN(self, list_dealloc)
+    if (object_dealloc_begin((Object *)self)) {
+        list_free(self);
+    }
+    Py_TRASHCAN_END
 }
 
 PyDoc_STRVAR(list_doc,

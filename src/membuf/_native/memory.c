@@ -62,11 +62,12 @@ static void send_home(Memory *self)
 {
     mb_block *block = self->block;
     mb_source *source = self->source;
+    uint64_t site = block->site;
     self->block = NULL;
     self->source = NULL;
-    site_drop(block->site);
     block->site = 0;
     mb_bring_home(source, block, self->size);
+    site_drop(site); /* last: a code object's end may run Python code */
 }
 
 /* What destroy means: no new views, and the block goes home unless one is open. */
@@ -434,21 +435,35 @@ static int memory_clear(Memory *self)
     return 0;
 }
 
-static void memory_dealloc(Memory *self)
+/* The usual end: no callback, nothing below, no buffer of somebody else's; so nothing is walked. */
+static bool dealloc_plainly(Memory *self)
 {
     Object *base = &self->base;
-    if ((state_load(base) & DESTROYED) != 0 || base->child != NULL || base->extras != NULL || self->block == NULL) {
-        if (!object_dealloc_begin(base)) {
-            return;
-        }
-    } else { /* nobody else can see it: no callback, nothing below, so no walk */
+    bool destroyed = (state_load(base) & DESTROYED) != 0;
+    if (base->extras != NULL || (!destroyed && (base->child != NULL || self->block == NULL))) {
+        return false;
+    }
+    if (!destroyed) {
         state_or(base, DELETE_CALLED | DISPOSED | DROPPED | DESTROYED);
         memory_release(self);
-        if ((state_load(base) & TRACKED) != 0) {
-            PyObject_GC_UnTrack((PyObject *)self);
-        }
     }
+    object_untrack(base);
+    site_drop(base->deleted_site);
     free_handle(self);
+    return true;
+}
+
+static void memory_dealloc(Memory *self)
+{
+    if (dealloc_plainly(self)) {
+        return;
+    }
+    object_untrack(&self->base);
+    Py_TRASHCAN_BEGIN(self, memory_dealloc)
+    if (object_dealloc_begin(&self->base)) {
+        free_handle(self);
+    }
+    Py_TRASHCAN_END
 }
 
 PyDoc_STRVAR(memory_doc,

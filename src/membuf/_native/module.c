@@ -81,7 +81,7 @@ PyMODINIT_FUNC PyInit__native(void)
 #else
     PyObject *have_gil = Py_True;
 #endif
-    if (add_types(module) < 0 || module_add_domain(module) < 0 || module_add_api(module) < 0 ||
+    if (object_prepare_finalizer() < 0 || add_types(module) < 0 || module_add_domain(module) < 0 || module_add_api(module) < 0 ||
         PyModule_AddObjectRef(module, "HAVE_GIL", have_gil) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -83,6 +83,12 @@ static inline bool pin_state(uint64_t *state)
 #define Py_END_CRITICAL_SECTION() }
 #endif
 
+/* A new reference to what is known by a pointer that holds none; NULL where it is being deallocated. */
+static inline PyObject *try_newref(PyObject *op)
+{
+    return Py_REFCNT(op) == 0 ? NULL : Py_NewRef(op);
+}
+
 /* ---- structures ------------------------------------------------------------------------------ */
 
 typedef struct Object Object;
@@ -126,7 +132,6 @@ typedef struct {
 typedef struct {
     WeakObject base;
     mb_domain *store;
-    uint64_t dropped_blocks; /* dropped without free() */
     uint32_t default_tag;
     bool sites;
 } Domain;
@@ -163,9 +168,10 @@ typedef struct {
     unsigned char *buffer;
     size_t size;
     uint64_t state; /* PIN, DESTROYED, RELEASED */
-    mb_source *source;
-    mb_block *block; /* NULL: home */
-    Domain *domain;
+    mb_source *source; /* while it holds a block */
+    mb_block *block;   /* NULL: home */
+    uint32_t tag;
+    mb_pool pool;
     uint64_t freed_site;
 } Block;
 
@@ -242,6 +248,7 @@ typedef struct {
 #define COMMON_COUNT 4
 int convert_common(PyObject **values, Common *out); /* absent values count as None */
 
+int object_prepare_finalizer(void);
 int object_setup(Object *self, const Common *common); /* name and callbacks, then the parent: last */
 int object_alive(Object *self, const char *what);     /* 0, or -1 with ObjectDeletedError */
 int object_traverse(Object *self, visitproc visit, void *arg);
@@ -249,6 +256,7 @@ void object_clear(Object *self);
 void object_finalize(PyObject *self);
 bool object_dealloc_begin(Object *self); /* false: the object was resurrected */
 void object_track(Object *self);
+void object_untrack(Object *self);
 PyObject *object_delete(Object *self, PyObject *unused);
 int object_hold(Object *self); /* a framework reference that no caller's dereference can drop */
 void object_unhold(Object *self);
@@ -259,6 +267,7 @@ PyObject *object_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t cou
 
 Extras *extras_get(Object *self); /* makes them; NULL with MemoryError */
 int extras_add_hooks(Object *self, PyObject *cleanup, PyObject *destroy, PyObject *type, PyObject *context);
+void extras_drop_callbacks(Object *self, Py_ssize_t hook);
 int extras_traverse(Extras *extras, visitproc visit, void *arg);
 void extras_free(Object *self);
 void extras_gone(Object *self); /* this object will own no list's memories any more */
@@ -267,7 +276,8 @@ void extras_call(Object *self, bool destroy, PyObject **errors);
 int tree_attach(Object *parent, Object *child); /* -1 with DELETE_PENDING or ObjectDeletedError */
 PyObject *tree_parent(Object *self);            /* new reference, or None */
 PyObject *tree_children(Object *self);
-/* `site` is where delete was called; the caller keeps it. Exceptions are appended to *errors. */
+/* `site` is where delete was called; the caller keeps it. Exceptions are appended to *errors; without
+ * errors no callback runs. */
 bool tree_leave(Object *self); /* a leaf's delete begins: it leaves its parent; false: do it the long way */
 void tree_delete(Object *self, uint64_t site, PyObject **errors);
 void tree_destroy(Object *self, uint64_t site, PyObject **errors); /* the last reference is gone */

@@ -36,26 +36,42 @@ int object_alive(Object *self, const char *what)
 
 /* ---- making, visiting, freeing ---------------------------------------------------------------------- */
 
+/* The tree stays a tree, and a deletion that has begun knows all it has to call. */
+static int check_setup(Object *self, const Common *common)
+{
+    if ((state_load(self) & FROZEN) != 0) {
+        raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it is not initialized any more", self);
+        return -1;
+    }
+    if (common->parent != NULL && (common->parent == self || self->child != NULL)) {
+        raise_status(STATUS_INVALID_PARAMETER, NULL, "%R owns objects already (or would own itself): its parent is "
+                     "given before, to Object.__init__", self);
+        return -1;
+    }
+    return 0;
+}
+
 int object_setup(Object *self, const Common *common)
 {
+    Py_ssize_t hook = self->extras == NULL ? 0 : self->extras->hook_count;
     if (common->name != NULL) {
         Extras *extras = extras_get(self);
         if (extras == NULL) {
             return -1;
         }
-        extras->name = Py_NewRef(common->name);
+        Py_XSETREF(extras->name, Py_NewRef(common->name));
     }
     if ((common->cleanup != NULL || common->destroy != NULL) &&
         extras_add_hooks(self, common->cleanup, common->destroy, NULL, NULL) < 0) {
         return -1;
     }
-    if (common->parent != NULL && tree_attach(common->parent, self) < 0) {
-        if (self->extras != NULL) {
-            extras_gone(self); /* a create that failed runs no callback */
-        }
-        return -1;
+    if (common->parent == NULL || tree_attach(common->parent, self) == 0) {
+        return 0;
     }
-    return 0;
+    if (common->cleanup != NULL || common->destroy != NULL) {
+        extras_drop_callbacks(self, hook); /* a create that failed runs none */
+    }
+    return -1;
 }
 
 /* Untracked objects under a tracked one, or above it, would hide a cycle: the whole path is tracked. */
@@ -67,6 +83,13 @@ void object_track(Object *self)
     }
 }
 
+void object_untrack(Object *self)
+{
+    if ((state_and(self, ~TRACKED) & TRACKED) != 0) {
+        PyObject_GC_UnTrack((PyObject *)self);
+    }
+}
+
 int object_traverse(Object *self, visitproc visit, void *arg)
 {
     Object *child = self->child;
@@ -75,13 +98,6 @@ int object_traverse(Object *self, visitproc visit, void *arg)
         child = child->next == self->child ? NULL : child->next;
     }
     return self->extras == NULL ? 0 : extras_traverse(self->extras, visit, arg);
-}
-
-void object_clear(Object *self)
-{
-    if (self->extras != NULL) {
-        extras_gone(self);
-    }
 }
 
 /* The last Python reference went, or the collector found a cycle: the same deletion as delete(). */
@@ -99,20 +115,59 @@ void object_finalize(PyObject *op)
     PyErr_Restore(kind, value, traceback);
 }
 
+
+/* A __del__ that stands in the place of our finalizer: both are called, it first. */
+static destructor python_finalize;
+
+static void finalize_both(PyObject *op)
+{
+    python_finalize(op);
+    object_finalize(op);
+}
+
+/* The function that calls a class's __del__ has no name in the C API: a class that has one shows it. */
+int object_prepare_finalizer(void)
+{
+    PyObject *probe = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){sO}", "probe", "__del__", Py_None);
+    if (probe == NULL) {
+        return -1;
+    }
+    python_finalize = ((PyTypeObject *)probe)->tp_finalize;
+    Py_DECREF(probe);
+    return 0;
+}
+
+/* Garbage that our finalizer never saw, because a __del__ came into its place after the object was
+ * made. No callback runs: the collector may have emptied it already. */
+void object_clear(Object *self)
+{
+    if (self->parent == NULL) { /* a child's end is its root's, which is garbage too */
+        tree_delete(self, 0, NULL);
+    }
+}
+
+/* False: somebody holds the object again. */
+static bool finalize(Object *self)
+{
+    PyObject *op = (PyObject *)self;
+    if ((state_load(self) & DESTROYED) == 0 && PyObject_CallFinalizerFromDealloc(op) < 0) {
+        return false;
+    }
+    if ((state_load(self) & DESTROYED) == 0) {
+        Py_SET_REFCNT(op, 1);
+        object_clear(self);
+        Py_SET_REFCNT(op, Py_REFCNT(op) - 1);
+    }
+    return Py_REFCNT(op) == 0;
+}
+
 bool object_dealloc_begin(Object *self)
 {
-    if ((state_load(self) & DESTROYED) == 0) {
-        if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-            return false;
-        }
-        if ((state_load(self) & DESTROYED) == 0) { /* finalized before it was made: nothing to call */
-            state_or(self, DELETE_CALLED | DISPOSED | DROPPED | DESTROYED);
-            type_release(self);
-        }
+    if (!finalize(self)) {
+        object_track(self);
+        return false;
     }
-    if ((state_and(self, ~TRACKED) & TRACKED) != 0) {
-        PyObject_GC_UnTrack((PyObject *)self);
-    }
+    object_untrack(self);
     site_drop(self->deleted_site);
     extras_free(self);
     return true;
@@ -304,6 +359,9 @@ static Signature object_signature = {"Object", object_names, object_interned, 1,
 
 static PyObject *object_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
+    if (type->tp_finalize == python_finalize) {
+        type->tp_finalize = finalize_both;
+    }
     PyObject *self = type->tp_alloc(type, 0); /* tracked: a subclass may hold anything */
     if (self != NULL) {
         state_or((Object *)self, TRACKED);
@@ -321,7 +379,7 @@ static int object_init(Object *self, PyObject *arguments, PyObject *keywords)
     if (convert_common(values, &common) < 0) {
         return -1;
     }
-    if (object_alive(self, "initialize it") < 0) {
+    if (object_alive(self, "initialize it") < 0 || check_setup(self, &common) < 0) {
         return -1;
     }
     if ((state_or(self, INITIALIZED) & INITIALIZED) != 0) { /* Object.__init__ of another type, too */
@@ -342,12 +400,15 @@ static int plain_clear(PyObject *op)
     return 0;
 }
 
+/* What is freed may hold the next, and that the next: the trash can keeps a long chain off the stack. */
 static void plain_dealloc(PyObject *op)
 {
-    if (!object_dealloc_begin((Object *)op)) {
-        return;
+    object_untrack((Object *)op);
+    Py_TRASHCAN_BEGIN(op, plain_dealloc)
+    if (object_dealloc_begin((Object *)op)) {
+        Py_TYPE(op)->tp_free(op);
     }
-    Py_TYPE(op)->tp_free(op);
+    Py_TRASHCAN_END
 }
 
 PyDoc_STRVAR(object_doc,

@@ -44,6 +44,9 @@ static PyObject *pointer_new(PyTypeObject *type, PyObject *arguments, PyObject *
         PyErr_Format(PyExc_TypeError, "a buffer exporter is needed, got %.100s", Py_TYPE(exporter)->tp_name);
         return NULL;
     }
+    if (Py_IS_TYPE(exporter, &Pointer_Type)) { /* never a chain of them */
+        exporter = ((Pointer *)exporter)->exporter;
+    }
     Pointer *self = (Pointer *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->exporter = Py_NewRef(exporter);

@@ -177,13 +177,15 @@ static void drop(Object *self, uint64_t site, PyObject **errors)
     }
 }
 
-/* Memory that only the ring still holds, with nothing to call: freeing it does all that drop does. */
+/* Memory of a pool or list that only the ring still holds, with nothing to call: freeing it does all
+ * that drop does. */
 static bool ends_with_its_ring(Object *self)
 {
 #ifdef Py_GIL_DISABLED
     return false; /* another thread may be about to take a reference */
 #else
-    return Py_REFCNT(self) == 1 && Py_IS_TYPE((PyObject *)self, &Memory_Type) && self->extras == NULL;
+    return Py_REFCNT(self) == 1 && Py_IS_TYPE((PyObject *)self, &Memory_Type) && self->extras == NULL &&
+           ((Memory *)self)->block != NULL;
 #endif
 }
 
@@ -239,9 +241,9 @@ PyObject *tree_parent(Object *self)
     PyObject *found = NULL;
     if ((state_load(self) & FROZEN) == 0 && self->parent != NULL) {
         Object *parent = self->parent;
-        lock_ring(parent); /* while self stands in its ring a parent cannot be freed */
+        lock_ring(parent); /* while self stands in its ring a parent is not freed, yet it may be dying */
         if (self->parent == parent) {
-            found = Py_NewRef((PyObject *)parent);
+            found = try_newref((PyObject *)parent);
         }
         unlock_ring(parent);
     }

@@ -266,6 +266,13 @@ void mb_domain_stale(mb_domain *domain, int change)
     mb_unlock(&domain->mutex);
 }
 
+void mb_domain_dropped(mb_domain *domain)
+{
+    mb_lock(&domain->mutex);
+    domain->figures.dropped_blocks++;
+    mb_unlock(&domain->mutex);
+}
+
 int mb_domain_walk(mb_domain *domain, mb_visit visit, void *context)
 {
     for (size_t i = 0; i < domain->bucket_count; i++) {

@@ -136,7 +136,7 @@ typedef struct {
 typedef struct {
     uint64_t limit, charged_bytes, peak_charged_bytes, idle_bytes, mapped_bytes;
     uint64_t locked_bytes, unlocked_bytes, regions, lists;
-    uint64_t stale_blocks, stale_events, failures;
+    uint64_t stale_blocks, stale_events, dropped_blocks, failures;
 } mb_figures;
 
 /* domain.c */
@@ -151,6 +151,7 @@ void mb_domain_figures(mb_domain *domain, mb_figures *out);
 void mb_domain_rebalance(mb_domain *domain);
 size_t mb_domain_trim(mb_domain *domain); /* bytes given back to the system */
 void mb_domain_stale(mb_domain *domain, int change);
+void mb_domain_dropped(mb_domain *domain); /* a block came back without being freed */
 mb_tag *mb_tag_get(mb_domain *domain, uint32_t value, mb_pool pool);
 size_t mb_domain_tag_buckets(void);
 mb_tag *mb_domain_tag_at(mb_domain *domain, size_t bucket);
