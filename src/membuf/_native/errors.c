@@ -1,6 +1,17 @@
 /* Statuses become exceptions here, and only here. */
 #include "native.h"
 
+/* By interned names: a new string at each call would fill the interpreter's cache of attributes. */
+PyObject *from_module(const char *module_name, const char *name)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    PyObject *key = module == NULL ? NULL : PyUnicode_InternFromString(name);
+    PyObject *found = key == NULL ? NULL : PyObject_GetAttr(module, key);
+    Py_XDECREF(key);
+    Py_XDECREF(module);
+    return found;
+}
+
 static PyObject *new_exception(uint32_t status, PyObject *operands, PyObject *bugcheck, const char *format,
                                va_list arguments)
 {
@@ -8,14 +19,14 @@ static PyObject *new_exception(uint32_t status, PyObject *operands, PyObject *bu
         return NULL; /* there was no memory for the operands: that is the error then */
     }
     PyObject *message = PyUnicode_FromFormatV(format, arguments);
-    PyObject *module = message == NULL ? NULL : PyImport_ImportModule("membuf.base.errors");
+    PyObject *converter = message == NULL ? NULL : from_module("membuf.base.errors", "from_status");
     PyObject *exception = NULL;
-    if (module != NULL) {
-        exception = PyObject_CallMethod(module, "from_status", "kOOO", (unsigned long)status, message,
-                                        operands == NULL ? Py_None : operands,
-                                        bugcheck == NULL ? Py_None : bugcheck);
+    if (converter != NULL) {
+        exception = PyObject_CallFunction(converter, "kOOO", (unsigned long)status, message,
+                                          operands == NULL ? Py_None : operands,
+                                          bugcheck == NULL ? Py_None : bugcheck);
     }
-    Py_XDECREF(module);
+    Py_XDECREF(converter);
     Py_XDECREF(message);
     return exception;
 }

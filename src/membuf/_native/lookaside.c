@@ -291,15 +291,15 @@ static PyObject *list_statistics(LookasideList *self, PyObject *unused)
     mb_lock(&list->mutex);
     mb_list now = *list;
     mb_unlock(&list->mutex);
-    PyObject *module = PyImport_ImportModule("membuf.pool.statistics");
-    if (module == NULL) {
+    PyObject *record = from_module("membuf.pool.statistics", "LookasideStatistics");
+    if (record == NULL) {
         return NULL;
     }
-    PyObject *result = PyObject_CallMethod(
-        module, "LookasideStatistics", "IIIKKKKK", now.depth, now.maximum_depth, now.idle,
-        (unsigned long long)now.total_allocates, (unsigned long long)now.allocate_misses,
-        (unsigned long long)now.total_frees, (unsigned long long)now.free_misses, (unsigned long long)now.failures);
-    Py_DECREF(module);
+    PyObject *result = PyObject_CallFunction(
+        record, "IIIKKKKK", now.depth, now.maximum_depth, now.idle, (unsigned long long)now.total_allocates,
+        (unsigned long long)now.allocate_misses, (unsigned long long)now.total_frees,
+        (unsigned long long)now.free_misses, (unsigned long long)now.failures);
+    Py_DECREF(record);
     return result;
 }
 

@@ -410,12 +410,12 @@ static PyObject *memory_repr(Memory *self)
 /* Pickling lives in Python: it is wide and not hot. */
 static PyObject *memory_reduce(PyObject *self, PyObject *protocol)
 {
-    PyObject *module = PyImport_ImportModule("membuf.memory.pickling");
-    if (module == NULL) {
+    PyObject *reduce = from_module("membuf.memory.pickling", "reduce");
+    if (reduce == NULL) {
         return NULL;
     }
-    PyObject *result = PyObject_CallMethod(module, "reduce", "OO", self, protocol);
-    Py_DECREF(module);
+    PyObject *result = PyObject_CallFunctionObjArgs(reduce, self, protocol, NULL);
+    Py_DECREF(reduce);
     return result;
 }
 

@@ -199,6 +199,7 @@ extern PyTypeObject Object_Type, Memory_Type, LookasideList_Type, Block_Type, Po
 PyObject *raise_status(uint32_t status, PyObject *operands, const char *format, ...);
 PyObject *raise_bugcheck(uint32_t status, uint32_t code, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4,
                          const char *format, ...);
+PyObject *from_module(const char *module_name, const char *name);
 PyObject *raise_deleted(PyObject *object, const char *what);
 PyObject *raise_store(mb_result result, mb_domain *store, size_t size);
 
