@@ -8,9 +8,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 import membuf
+
+ROOT = Path(__file__).resolve().parent.parent
+# A sanitizer takes over malloc, mlock and faults, and more address space than can be limited. What
+# is about these is left out of its runs, as what is slow is.
+without_sanitizer = pytest.mark.slow
 
 
 class Recorder:
@@ -94,10 +102,15 @@ def run_python(
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": search_path(), **(environment or {})},
         preexec_fn=prepare,
         timeout=timeout,
     )
+
+
+def search_path() -> str:
+    """Where a child finds what this process finds, the tests' helpers among it."""
+    return os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
 
 
 def assert_silent(child: subprocess.CompletedProcess[str]) -> None:

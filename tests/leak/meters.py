@@ -38,19 +38,41 @@ class Mallinfo(ctypes.Structure):
     ]
 
 
-_mallinfo = ctypes.CDLL(None).mallinfo2
-_mallinfo.restype = Mallinfo
+LIBC = ctypes.CDLL(None)
+SANITIZED = hasattr(LIBC, "__sanitizer_get_current_allocated_bytes")
+
+
+def malloc_bytes() -> int:
+    """Bytes that malloc has handed out, by libc or by the sanitizer that has taken its place."""
+    if SANITIZED:
+        return int(ALLOCATED())
+    heap = MALLINFO()
+    return int(heap.uordblks + heap.hblkhd)
+
+
+if SANITIZED:
+    ALLOCATED = LIBC["__sanitizer_get_current_allocated_bytes"]
+    ALLOCATED.restype = ctypes.c_size_t
+else:
+    MALLINFO = LIBC.mallinfo2
+    MALLINFO.restype = Mallinfo
+
+
+def mapped_bytes() -> int:
+    """Address space; only the pool's where a sanitizer maps more to keep what was freed."""
+    if SANITIZED:
+        return membuf.pool.statistics().mapped_bytes
+    return int(Path("/proc/self/statm").read_text().split()[0]) * 4096
 
 
 def read() -> Reading:
     """Read all meters, with garbage collected."""
     gc.collect()
-    heap = _mallinfo()
     tags = membuf.pool.statistics().tags
     return Reading(
         sys.getallocatedblocks(),
-        heap.uordblks + heap.hblkhd,
-        int(Path("/proc/self/statm").read_text().split()[0]) * 4096,
+        malloc_bytes(),
+        mapped_bytes(),
         sum(record.outstanding for record in tags),
         sum(record.bytes for record in tags),
     )

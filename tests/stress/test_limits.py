@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import resource
 
-from tests.support import assert_silent, run_python
+from tests.support import assert_silent, run_python, without_sanitizer
 
 GIBIBYTE = 1 << 30
 
 
+@without_sanitizer
 def test_address_space_runs_out_and_comes_back() -> None:
     code = """
         import membuf
@@ -34,6 +35,7 @@ def test_address_space_runs_out_and_comes_back() -> None:
     assert_silent(run_python(code, limits={resource.RLIMIT_AS: GIBIBYTE}))
 
 
+@without_sanitizer
 def test_lists_run_out_and_recover() -> None:
     code = """
         import membuf
@@ -54,6 +56,7 @@ def test_lists_run_out_and_recover() -> None:
     assert_silent(run_python(code, limits={resource.RLIMIT_AS: GIBIBYTE}))
 
 
+@without_sanitizer
 def test_lockable_memory_runs_out() -> None:
     """Best effort goes on unlocked and says so; a domain that requires locks fails and recovers."""
     code = """
@@ -80,6 +83,7 @@ def test_lockable_memory_runs_out() -> None:
     assert_silent(run_python(code, limits=limits, unprivileged=True))
 
 
+@without_sanitizer
 def test_no_lockable_memory_at_all() -> None:
     code = """
         import membuf

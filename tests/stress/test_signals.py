@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support import assert_silent, run_python
+from tests.support import assert_silent, run_python, without_sanitizer
 
 TRAFFIC = """
     import itertools, membuf, signal, time
@@ -50,6 +50,7 @@ def test_interrupts_in_the_middle_of_traffic() -> None:
     assert_silent(run_python(TRAFFIC))
 
 
+@without_sanitizer
 def test_a_fault_outside_our_memory_is_still_a_fault() -> None:
     """membuf installs no handler that would hide somebody else's crash."""
     child = run_python("import membuf, ctypes\nmembuf.Memory(64)\nctypes.string_at(1)")

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import membuf
-from tests.support import Recorder, figures, run_python
+from tests.support import Recorder, figures, run_python, without_sanitizer
 
 PAGE = 4096
 
@@ -180,6 +180,7 @@ def test_zero_on_free_clears_what_goes_back() -> None:
             again.delete()
 
 
+@without_sanitizer
 def test_without_the_right_to_lock_required_fails_and_best_effort_counts() -> None:
     child = run_python(
         """
@@ -202,6 +203,7 @@ def test_without_the_right_to_lock_required_fails_and_best_effort_counts() -> No
     assert (child.returncode, child.stdout, child.stderr) == (0, "True\nTrue\n", "")
 
 
+@without_sanitizer
 def test_with_the_right_to_lock_nonpaged_memory_is_resident() -> None:
     child = run_python(
         """
