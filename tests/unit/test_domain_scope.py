@@ -218,3 +218,33 @@ def test_with_the_right_to_lock_nonpaged_memory_is_resident() -> None:
         """
     )
     assert (child.returncode, child.stdout, child.stderr) == (0, "True\n", "")
+
+
+def test_threads_may_enter_one_domain_and_leave_it_in_any_order() -> None:
+    domain = membuf.Domain(tag="Shar")
+    both_in, first_out = threading.Barrier(2), threading.Event()
+    tags: list[str] = []
+
+    def first() -> None:
+        with domain:
+            both_in.wait()
+        tags.append(membuf.Memory(8).tag)
+        first_out.set()
+
+    def second() -> None:
+        with domain:
+            both_in.wait()
+            first_out.wait()
+            tags.append(membuf.Memory(8).tag)
+        tags.append(membuf.Memory(8).tag)
+
+    with domain:
+        threads = [threading.Thread(target=work) for work in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not domain.deleted
+        assert membuf.Memory(8).tag == "Shar"
+    assert tags == ["Memb", "Shar", "Memb"]
+    assert domain.deleted

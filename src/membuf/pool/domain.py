@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import warnings
 import weakref
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -13,7 +16,6 @@ from membuf.base.errors import InvalidParameterError, MembufError
 from membuf.pool.statistics import PoolStatistics, pool_statistics
 
 if TYPE_CHECKING:
-    from contextvars import Token
     from types import TracebackType
 
 
@@ -69,6 +71,10 @@ class LeakError(MembufError):
 
 
 OnLeak = Literal["warn", "raise"]
+
+# What to reset at exit belongs to the context, not to the domain: threads may share a domain.
+_entered: ContextVar[tuple[Token[_native.Domain], ...]] = ContextVar("membuf.entered", default=())
+_entry_lock = threading.Lock()
 _all_domains: weakref.WeakSet[Domain] = weakref.WeakSet()
 
 
@@ -125,7 +131,7 @@ class Domain(_native.Domain):
         if on_leak not in ("warn", "raise"):
             raise InvalidParameterError(f"on_leak must be 'warn' or 'raise', got {on_leak!r}")
         self._on_leak: OnLeak = on_leak
-        self._tokens: list[Token[_native.Domain]] = []
+        self._entries = 0
         _all_domains.add(self)
 
     def statistics(self) -> PoolStatistics:
@@ -146,7 +152,9 @@ class Domain(_native.Domain):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._tokens.append(_native.domain_variable.set(self))
+        with _entry_lock:
+            self._entries += 1
+        _entered.set((*_entered.get(), _native.domain_variable.set(self)))
         return self
 
     def __exit__(
@@ -155,13 +163,26 @@ class Domain(_native.Domain):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _native.domain_variable.reset(self._tokens.pop())
-        if self._tokens:
-            return  # entered more than once: the outermost exit ends it
+        _leave()
+        with _entry_lock:
+            self._entries -= 1
+            if self._entries:
+                return  # entered more than once, here or in other threads: the last exit ends it
         super().__exit__(kind, value, traceback)
         leaks = self.live_blocks()
         if leaks:  # an exception on its way out must not be hidden by ours
             _report_leaks(self, leaks, self._on_leak if kind is None else "warn")
+
+
+def _leave() -> None:
+    """Make current what was before the innermost enter of this context."""
+    entered = _entered.get()
+    _entered.set(entered[:-1])
+    for token in entered[-1:]:
+        with contextlib.suppress(
+            ValueError
+        ):  # entered in the context that this one was copied from
+            _native.domain_variable.reset(token)
 
 
 def _report_leaks(domain: Domain, leaks: tuple[LiveBlock, ...], on_leak: OnLeak) -> None:
