@@ -205,12 +205,12 @@ def test_a_callback_runs_under_its_objects_driver_in_any_thread() -> None:
         thread.join()
         assert seen == [driver, driver, driver]
         with wdf.driver("Other") as other:
-            thing = create(cleanup)
-            outer = create(lambda _: seen.append(wdf.WdfGetDriver()), None, driver)
-            wdf.WdfObjectDelete(thing)
+            wdf.WdfObjectDelete(create(cleanup))
             assert seen[3:] == [other, other, other]
-        wdf.WdfObjectDelete(outer)
-        assert seen[6] is other
+            thing = create(lambda _: seen.append(wdf.WdfGetDriver()), None, driver)
+            with driver:
+                wdf.WdfObjectDelete(thing)
+            assert seen[6] is other
 
 
 def test_a_bug_check_in_a_callback_reaches_the_caller_of_the_deletion() -> None:
@@ -324,3 +324,76 @@ def test_a_driver_that_is_dropped_takes_its_objects_with_it() -> None:
     contextvars.Context().run(makes)
     gc.collect()
     assert log == ["c"]
+
+
+# ---- threads -------------------------------------------------------------------------------------
+
+
+def in_thread(work: Any) -> None:
+    """Run work in a thread of its own, with a fresh context; what it raises is raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            contextvars.Context().run(work)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
+def test_a_thread_has_no_driver_until_it_is_given_one() -> None:
+    with wdf.driver("Sample") as driver:
+        with pytest.raises(membuf.BugCheck):
+            in_thread(wdf.WdfGetDriver)
+
+        def work() -> None:
+            driver.make_current()
+            assert create().parent is wdf.WdfGetDriver() is driver
+            assert membuf.pool.current_domain() is driver
+
+        in_thread(work)
+        thing = create()
+        in_thread(lambda: wdf.WdfObjectDelete(thing))
+        assert thing.deleted
+
+
+def test_a_thread_may_enter_the_driver_and_leave_it() -> None:
+    def work() -> None:
+        with driver:
+            things.append(create())
+        with pytest.raises(membuf.BugCheck):
+            wdf.WdfGetDriver()
+
+    things: list[Any] = []
+    with wdf.driver("Sample") as driver:
+        in_thread(work)
+        assert things[0].parent is driver
+
+
+def test_a_driver_that_has_ended_is_no_driver() -> None:
+    with wdf.driver("Sample") as driver:
+        pass
+    driver.make_current()
+    with pytest.raises(membuf.BugCheck) as caught:
+        create()
+    assert (caught.value.code, caught.value.p1) == (0x10D, 4)
+    driver_of_this_test = wdf.driver("Other")
+    with driver_of_this_test:
+        assert wdf.WdfGetDriver() is driver_of_this_test
+
+
+def test_a_created_driver_is_current_in_its_context_only() -> None:
+    status, driver = wdf.WdfDriverCreate(config())
+    assert (status, driver) == (wdf.STATUS_SUCCESS, wdf.WdfGetDriver())
+    assert driver is not None
+    with pytest.raises(membuf.BugCheck):
+        in_thread(wdf.WdfGetDriver)
+    in_thread(driver.unload)
+    assert driver.ended
+    with pytest.raises(membuf.BugCheck):
+        wdf.WdfGetDriver()

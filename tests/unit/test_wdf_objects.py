@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import membuf
@@ -356,6 +357,19 @@ def test_a_buffer_that_is_none_or_no_buffer() -> None:
         wdf.WdfMemoryCopyToBuffer(memory, 0, b"abc", 1)
     with pytest.raises(TypeError):
         wdf.WdfMemoryCreatePreallocated(None, "text", 1)  # type: ignore[arg-type]
+
+
+def test_buffers_of_other_shapes_count_in_bytes() -> None:
+    memory = membuf.Memory(64)
+    numbers = np.arange(4, dtype="<u4")
+    assert wdf.WdfMemoryCopyFromBuffer(memory, 0, numbers, 16) == wdf.STATUS_SUCCESS
+    assert bytes(memory.buffer[:16]) == numbers.tobytes()
+    with pytest.raises(ValueError, match="16 bytes"):
+        wdf.WdfMemoryCopyFromBuffer(memory, 0, numbers, 17)
+    with pytest.raises(ValueError, match="0 bytes"):
+        wdf.WdfMemoryCopyFromBuffer(memory, 0, np.zeros((0, 4)), 1)
+    with pytest.raises(TypeError):
+        wdf.WdfMemoryCopyFromBuffer(memory, 0, numbers[::2], 1)
 
 
 def test_a_count_of_extended_parameters_past_their_end() -> None:

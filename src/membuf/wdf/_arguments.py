@@ -119,7 +119,8 @@ def bytes_of(buffer: Buffer) -> memoryview:
     Raises:
         TypeError: not a buffer exporter, or one that is not contiguous.
     """
-    return memoryview(buffer).cast("B")
+    view = memoryview(buffer)
+    return view.cast("B") if view.nbytes else memoryview(b"")  # a shape with a 0 has no cast
 
 
 def first_bytes(view: memoryview, count: int, name: str) -> memoryview:

@@ -25,7 +25,7 @@ def bug_check(
 ) -> NoReturn:
     """Stop the call: the state is unchanged, the current driver hears of it first."""
     error = BugCheck(code, p1, p2, p3, p4, reason)
-    driver = _current.driver.get()
+    driver = _current.driver()
     if driver is not None:
         driver.bug_checked(error)
     raise error

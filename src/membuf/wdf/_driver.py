@@ -16,7 +16,7 @@ from membuf._native import (
 )
 from membuf.base.errors import BugCheck
 from membuf.base.tag import Tag
-from membuf.pool import Domain, default_domain
+from membuf.pool import Domain, current_domain, default_domain
 from membuf.wdf import _current
 from membuf.wdf._blocks import free_leaked
 from membuf.wdf._bugcheck import violation
@@ -24,7 +24,6 @@ from membuf.wdf.wdfbugcodes import WDF_REQUIRED_PARAMETER_IS_NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextvars import Token
     from types import TracebackType
 
 OnBugCheck = Literal["raise", "poison", "abort"]
@@ -55,7 +54,8 @@ class Driver(Domain):
     """A driver object (WDFDRIVER): the root of all that is made without a parent.
 
     As a context manager it is the current driver inside, and is unloaded at the exit. Made by
-    `membuf.wdf.driver` and `WdfDriverCreate`.
+    `membuf.wdf.driver` and `WdfDriverCreate`. A new thread has no current driver: it enters one, or
+    calls `make_current()`.
 
     Attributes:
         service: the name under which the driver was installed.
@@ -67,6 +67,7 @@ class Driver(Domain):
         on_bugcheck: "raise", "poison" (every later call raises it again) or "abort" (the process).
         on_unload: EvtDriverUnload, called with the driver.
         kept: bug checks that no caller could receive, oldest first.
+        ended: whether it is unloaded.
 
     >>> import membuf.wdf
     >>> with membuf.wdf.driver("WdfXy12", strict=True) as d:
@@ -102,12 +103,12 @@ class Driver(Domain):
         self.on_unload: Callable[[Driver], object] | None = None
         self.kept: list[BugCheck] = []
         self._poison: BugCheck | None = None
-        self._entered: list[Token[Driver | None]] = []
+        self.ended = False
         set_undeletable(self)
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._entered.append(_current.driver.set(self))
+        _current.push(self)
         return self
 
     def __exit__(
@@ -116,15 +117,14 @@ class Driver(Domain):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _current.driver.reset(self._entered.pop())
-        if self._entered:
+        _current.pop(self)
+        if self._entries > 1:
             super().__exit__(kind, value, traceback)
             return
         try:
             self._end()
         finally:
             super().__exit__(kind, value, traceback)
-            self._leave()
             free_leaked(self)
         if kind is None:
             self.raise_kept()
@@ -136,30 +136,34 @@ class Driver(Domain):
                 unload(self)
         finally:
             end_undeletable(self)
-
-    def _leave(self) -> None:
-        if _current.driver.get() is self:  # made current by WdfDriverCreate
-            _current.driver.set(None)
-            domain_variable.set(default_domain())
+            self.ended = True
 
     def make_current(self) -> None:
-        """Make this the driver of what follows in this context, until it is unloaded."""
-        _current.driver.set(self)
+        """Make this the driver of what follows in this context, as a thread of the driver does.
+
+        Nothing ends with it: the driver ends at the exit of its `with`, or by `unload()`.
+        """
+        _current.push(self)
         domain_variable.set(self)
 
     def unload(self) -> None:
-        """End the driver, as the exit of a `with` does.
+        """End a driver made by WdfDriverCreate, as the exit of a `with` does.
 
         EvtDriverUnload runs first; then everything the driver owns is deleted, leaks are reported,
         and a bug check that was kept is raised.
         """
-        with self:
-            pass
+        try:
+            with self:
+                pass
+        finally:
+            _current.pop(self)
+            if current_domain() is self:
+                domain_variable.set(default_domain())
 
     @contextmanager
     def running(self) -> Generator[None]:
         """Be the current driver, as one of its callbacks."""
-        driver = _current.driver.set(self)
+        drivers = _current.drivers.set((*_current.drivers.get(), self))
         domain = domain_variable.set(self)
         inside = _current.calling_back.set(True)
         try:
@@ -167,7 +171,7 @@ class Driver(Domain):
         finally:
             _current.calling_back.reset(inside)
             domain_variable.reset(domain)
-            _current.driver.reset(driver)
+            _current.drivers.reset(drivers)
 
     def callback(self, function: Callable[[Any], object] | None) -> Callable[[Any], None] | None:
         """The function, set to run under this driver in whatever thread calls it.
@@ -216,7 +220,7 @@ def enter() -> Driver | None:
     Raises:
         BugCheck: one that the driver has kept because no caller could receive it.
     """
-    driver = _current.driver.get()
+    driver = _current.driver()
     if driver is not None:
         driver.raise_kept()
     return driver
