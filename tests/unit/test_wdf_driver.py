@@ -378,22 +378,30 @@ def test_a_thread_may_enter_the_driver_and_leave_it() -> None:
 def test_a_driver_that_has_ended_is_no_driver() -> None:
     with wdf.driver("Sample") as driver:
         pass
-    driver.make_current()
-    with pytest.raises(membuf.BugCheck) as caught:
-        create()
-    assert (caught.value.code, caught.value.p1) == (0x10D, 4)
-    driver_of_this_test = wdf.driver("Other")
-    with driver_of_this_test:
-        assert wdf.WdfGetDriver() is driver_of_this_test
+
+    def work() -> None:
+        driver.make_current()
+        with pytest.raises(membuf.BugCheck) as caught:
+            create()
+        assert (caught.value.code, caught.value.p1) == (0x10D, 4)
+        with wdf.driver("Other") as other:
+            assert wdf.WdfGetDriver() is other
+
+    in_thread(work)
+    assert membuf.pool.current_domain() is membuf.pool.default_domain()
 
 
 def test_a_created_driver_is_current_in_its_context_only() -> None:
-    status, driver = wdf.WdfDriverCreate(config())
-    assert (status, driver) == (wdf.STATUS_SUCCESS, wdf.WdfGetDriver())
-    assert driver is not None
-    with pytest.raises(membuf.BugCheck):
-        in_thread(wdf.WdfGetDriver)
-    in_thread(driver.unload)
-    assert driver.ended
-    with pytest.raises(membuf.BugCheck):
-        wdf.WdfGetDriver()
+    def work() -> None:
+        status, driver = wdf.WdfDriverCreate(config())
+        assert (status, driver) == (wdf.STATUS_SUCCESS, wdf.WdfGetDriver())
+        assert driver is not None
+        with pytest.raises(membuf.BugCheck):
+            in_thread(wdf.WdfGetDriver)
+        in_thread(driver.unload)
+        assert driver.ended
+        with pytest.raises(membuf.BugCheck):
+            wdf.WdfGetDriver()
+
+    in_thread(work)
+    assert membuf.pool.current_domain() is membuf.pool.default_domain()
