@@ -84,11 +84,6 @@ class World:
         with memoryview(self.thing(step.arguments[0])) as view:
             return bytes(view[first : first + count])
 
-    def do_write(self, step: Step) -> None:
-        """write M 0 0x41: one byte, straight into the bytes."""
-        with memoryview(self.thing(step.arguments[0])) as view:
-            view[step.number(1)] = step.number(2)
-
     def do_fill(self, step: Step) -> None:
         """fill M 0x41: every byte."""
         with memoryview(self.thing(step.arguments[0])) as view:

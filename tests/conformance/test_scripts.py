@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.faces import PythonFace
-from tests.conformance.script import Run
+from tests.conformance.script import Run, parse
 from tests.conformance.wdf_face import WdfFace
 
 TABLES = Path(__file__).parent / "tables"
@@ -55,8 +55,7 @@ def test_a_case_holds(row: dict[str, Any], face: str) -> None:
 
 def expectations(row: dict[str, Any]) -> list[str]:
     """The steps of a row that expect something, those in callbacks included."""
-    steps = [*row["steps"], *(s for inner in row.get("inside", {}).values() for s in inner)]
-    return [step for step in steps if "->" in step]
+    return [step for step in steps_of(row) if "->" in step]
 
 
 @pytest.mark.parametrize(("row", "face"), runs())
@@ -89,3 +88,19 @@ def spoil(steps: list[str]) -> list[str]:
 @pytest.mark.parametrize("face", FACES)
 def test_the_runner_sees_what_is_wrong(steps: list[str], failures: int, face: str) -> None:
     assert len(run({"steps": steps}, face).failures) == failures
+
+
+def test_every_verb_is_used_by_some_row() -> None:
+    used = {parse(step).verb for row in rows() for step in steps_of(row)}
+    defined = {
+        name.removeprefix("do_")
+        for face in FACES.values()
+        for name in dir(face)
+        if name.startswith("do_")
+    }
+    assert defined - used == set()
+
+
+def steps_of(row: dict[str, Any]) -> list[str]:
+    """Every step of a row, those in callbacks included."""
+    return [*row["steps"], *(s for inner in row.get("inside", {}).values() for s in inner)]

@@ -79,7 +79,7 @@ class CoreList:
 
     def __init__(self, size: int, pool: PoolType, alignment: int | None, tag: int) -> None:
         self._list = LookasideList(size, pool=pool, alignment=alignment, tag=tag)
-        self._out: dict[int, tuple[Memory, Pointer]] = {}
+        self._out: dict[int, Memory] = {}
 
     def allocate(self) -> Pointer | None:
         """A pointer to an entry, or None."""
@@ -87,9 +87,8 @@ class CoreList:
             memory = self._list.allocate()
         except InsufficientResourcesError:
             return None
-        pointer = Pointer(memory)
-        self._out[memory.address] = memory, pointer
-        return pointer
+        self._out[memory.address] = memory
+        return Pointer(memory)
 
     def free(self, entry: Any) -> None:
         """Take an entry back.
@@ -106,7 +105,7 @@ class CoreList:
         if found is None:
             reason = f"no entry of this list begins at {address:#x}"
             bug_check(BAD_POOL_CALLER, NOT_A_BLOCK, address, reason=reason)
-        found[0].delete()
+        found.delete()
 
     def statistics(self) -> LookasideStatistics:
         """The counters."""
