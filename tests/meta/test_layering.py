@@ -6,12 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.meta.checks.layering import violations
+from tests.meta.checks.layering import interpreter_uses, violations
 from tests.meta.checks.tree import PACKAGE
 
 
 def test_the_package_keeps_the_direction_of_flow() -> None:
     assert violations(PACKAGE) == []
+
+
+def test_the_block_store_knows_no_interpreter() -> None:
+    assert interpreter_uses(PACKAGE / "_native" / "store") == []
+
+
+@pytest.mark.parametrize("line", ["#include <Python.h>", '#  include "../native.h"'])
+def test_a_store_that_knows_one_is_reported(tmp_path: Path, line: str) -> None:
+    (tmp_path / "region.c").write_text(f"#include <sys/mman.h>\n{line}\n")
+    (finding,) = interpreter_uses(tmp_path)
+    assert finding.startswith("region.c:2:")
 
 
 @pytest.mark.parametrize(

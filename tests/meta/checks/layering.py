@@ -16,6 +16,7 @@ REACH = {"_native": "memory"}
 
 CYTHON_FROM = re.compile(r"^\s*from\s+([\w.]+)\s+c?import\s+(.+)")
 CYTHON_IMPORT = re.compile(r"^\s*c?import\s+([\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+)*)")
+C_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 C_IMPORT = re.compile(r'PyImport_Import\w*\s*\(\s*"([\w.]+)"')
 
 
@@ -38,6 +39,17 @@ def violations(package: Path) -> list[str]:
             if reason:
                 found.append(f"{inside}:{imported.line}: imports {imported.name}: {reason}")
     return found
+
+
+def interpreter_uses(store: Path) -> list[str]:
+    """Where the block store knows of an interpreter, or of anything outside its folder."""
+    return [
+        f"{path.name}:{number}: includes {match[1]}"
+        for path in sorted(store.glob("*.[ch]"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if (match := C_INCLUDE.match(line)) and ("Python.h" in match[1] or "/" in match[1])
+        if not match[1].startswith(("sys/", "linux/"))
+    ]
 
 
 def _objection(inside: Path, name: str, package: Path) -> str | None:
