@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import membuf
 from membuf import wdf
+from tests.support import without_sanitizer
 
 CASES: dict[str, Callable[[], None]] = {}
 
@@ -207,6 +208,7 @@ print("held", end="")
 """
 
 
+@without_sanitizer
 @case("P11")
 def test_non_paged_memory_stops_at_the_right_to_lock() -> None:
     done = subprocess.run(
