@@ -1,0 +1,71 @@
+"""The command line: `membuf copy` and its options.
+
+Modules of the library import nothing from here; what a command needs is loaded when it is run.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from membuf.cli import copy
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line of this process; what `membuf` and `python -m membuf.cli` call."""
+    _open_missing_streams()
+    _app()()
+
+
+def _open_missing_streams() -> None:
+    """Fill in what the caller closed of descriptors 0 to 2, so that no file is opened as one.
+
+    Standard input is then open for writing only and the others for reading only: using them is an
+    error, as it should be.
+    """
+    for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.StringIO())
+
+
+def _app() -> typer.Typer:
+    # Frames and colours are for terminals; a pipe gets plain lines.
+    terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    app = typer.Typer(
+        name="membuf",
+        rich_markup_mode="rich" if terminal else None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        callback=_membuf,
+    )
+    app.command("copy", help=copy.HELP, epilog=copy.EPILOG)(copy.command)
+    return app
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"membuf {version('membuf')}")
+        raise typer.Exit
+
+
+def _membuf(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Memory objects, lookaside lists and I/O targets after the Windows Driver Frameworks."""

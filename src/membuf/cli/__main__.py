@@ -1,0 +1,5 @@
+"""`python -m membuf.cli`, for where the `membuf` script is not on the path."""
+
+from membuf.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""What a copy is asked to do, what it tells on its way, and what it reports at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from membuf.pool import PoolStatistics
+
+STANDARD_STREAM = "-"
+"""What the command line calls standard input and output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the command line asked for.
+
+    Attributes:
+        source, destination: paths; "-" is standard input or output.
+        block_size: bytes of a memory object.
+        queue_depth: requests on their way at once.
+        direct: bypass the page cache, where source and destination have one.
+        sparse: True makes holes of zeros, None keeps the source's holes, False writes everything.
+        verify: read the destination back and compare checksums.
+        engine: "auto", "io_uring" or "threads".
+    """
+
+    source: str
+    destination: str
+    block_size: int = 1 << 20
+    queue_depth: int = 4
+    direct: bool = False
+    sparse: bool | None = None
+    verify: bool = False
+    engine: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a copy did; it is made when the bytes are durable, and not before.
+
+    Attributes:
+        bytes: the length of the copy.
+        bytes_written: of these, those that were written; the rest are holes.
+        seconds: from the start to the durable end.
+        durable: the system promised that the bytes survive a crash; False for a pipe or terminal,
+            which promises nothing.
+        verified: the copy was read back, and the checksums agree.
+        engines: what moved the bytes: of the source, of the destination.
+        statistics: of the copy's own pool, when every memory object should be back.
+    """
+
+    bytes: int
+    bytes_written: int
+    seconds: float
+    durable: bool
+    verified: bool
+    engines: tuple[str, str]
+    statistics: PoolStatistics
+
+
+class Watcher(Protocol):
+    """Who wants to see how a copy gets on; called on the copy's thread."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """A phase begins, with so many bytes to do; None: nobody knows how many."""
+
+    def advance(self, count: int) -> None:
+        """So many bytes more are done."""
+
+    def tick(self) -> None:
+        """Some time has passed: show what there is to show."""
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Nothing is shown."""
+
+    def advance(self, count: int) -> None:
+        """Nothing is shown."""
+
+    def tick(self) -> None:
+        """Nothing is shown."""

@@ -1,0 +1,81 @@
+"""Which parts of a source of known size are moved, and in which pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from membuf.base.alignment import align_down, align_up
+from membuf.bus import Extent
+
+TRIP_SIZE: Final = 256 * 1024
+"""Blocks smaller than this share a request: what a request costs is paid once for so many bytes."""
+
+HOLE_GRAIN: Final = 4096
+"""Zeros are looked for in steps of this many bytes: no file system has smaller holes."""
+
+
+class Piece(NamedTuple):
+    """The part of a source that one request reads.
+
+    Attributes:
+        offset, length: in bytes; the length is a whole number of blocks, or less than one.
+    """
+
+    offset: int
+    length: int
+
+
+def trip_size(block_size: int) -> int:
+    """The most bytes that one request moves: whole blocks.
+
+    >>> trip_size(4096), trip_size(1 << 20)
+    (262144, 1048576)
+    """
+    return block_size * max(1, TRIP_SIZE // block_size)
+
+
+def aligned(extents: Iterable[Extent], alignment: int, end: int) -> list[Extent]:
+    """The extents with their borders moved to multiples of `alignment`, data growing over holes.
+
+    Args:
+        extents: without gaps, in order.
+        alignment: a power of two.
+        end: where the last extent ends, aligned or not.
+
+    >>> aligned([Extent(0, 100, False), Extent(100, 412, True), Extent(512, 88, False)], 256, 600)
+    [Extent(offset=0, length=512, data=True), Extent(offset=512, length=88, data=False)]
+    """
+    moved: list[Extent] = []
+    done = 0
+    for number, extent in enumerate(extents):
+        if number == 0:
+            done = extent.offset
+        stop = extent.offset + extent.length
+        if stop < end:
+            moved_stop = align_up if extent.data else align_down
+            stop = min(moved_stop(stop, alignment), end)
+        if stop <= done:
+            continue
+        if moved and moved[-1].data == extent.data:
+            done = moved.pop().offset
+        moved.append(Extent(done, stop - done, extent.data))
+        done = stop
+    return moved
+
+
+def pieces(extents: Iterable[Extent], block_size: int) -> Iterator[Piece]:
+    """Cut the data among the extents into the pieces that requests move.
+
+    >>> list(pieces([Extent(0, 4096, False), Extent(4096, 6000, True)], 4096))
+    [Piece(offset=4096, length=4096), Piece(offset=8192, length=1904)]
+    """
+    step = trip_size(block_size)
+    for extent in extents:
+        start, end = extent.offset, extent.offset + extent.length
+        while extent.data and start < end:
+            length = min(end - start, step)
+            if length > block_size:
+                length -= length % block_size
+            yield Piece(start, length)
+            start += length

@@ -1,0 +1,119 @@
+"""Whether a destination holds what was written: its checksums against those of what was read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from membuf.base.alignment import align_up
+from membuf.bus import Extent, FileTarget
+from membuf.cli.copying.crew import crew
+from membuf.cli.copying.destination import Destination
+from membuf.cli.copying.job import Watcher
+from membuf.cli.copying.load import Load
+from membuf.cli.copying.plan import HOLE_GRAIN, pieces
+from membuf.cli.failure import CommandError, ExitCode, system_failure
+from membuf.pool import LookasideList
+
+
+class Checksum(NamedTuple):
+    """What a part of the copy must be.
+
+    Attributes:
+        offset, length: in bytes, from the start of the copy.
+        digest: the SHA-256 of the bytes; None: they must be zeros.
+    """
+
+    offset: int
+    length: int
+    digest: bytes | None
+
+
+async def checksum_of(load: Load) -> Checksum:
+    """The checksum of a load; a thread computes it, and has ended when this returns."""
+    computing = asyncio.get_running_loop().run_in_executor(None, load.digest)
+    try:
+        digest = await asyncio.shield(computing)
+    finally:
+        if not computing.done():
+            await asyncio.wait([computing])
+    return Checksum(load.offset, load.length, digest)
+
+
+class Verification:
+    """Reads a destination back and compares.
+
+    Args:
+        destination: what was written, and made durable.
+        blocks: the list that the memory comes from.
+        watcher: is told how it gets on.
+    """
+
+    def __init__(self, destination: Destination, blocks: LookasideList, watcher: Watcher) -> None:
+        self._destination = destination
+        self._blocks = blocks
+        self._watcher = watcher
+
+    async def run(self, checksums: Iterable[Checksum], holes: Iterable[Extent], depth: int) -> None:
+        """Compare everything.
+
+        Args:
+            checksums: of what was read.
+            holes: what was not written, from the start of the copy.
+            depth: reads on their way at once.
+
+        Raises:
+            CommandError: the destination holds other bytes, or cannot be read.
+        """
+        with self._destination.reopen_for_reading() as target:
+            expected = [*checksums, *self._filled_holes(target, holes)]
+            self._watcher.begin("verifying", sum(checksum.length for checksum in expected))
+            waiting = iter(expected)
+            await crew(depth, lambda: self._check_next(target, waiting), patient=True)
+
+    def _filled_holes(self, target: FileTarget, holes: Iterable[Extent]) -> Iterator[Checksum]:
+        """What of the holes occupies space, and so has to be read to be known as zeros."""
+        start = self._destination.start
+        for hole in holes:
+            inside = target.extents(start + hole.offset, hole.length)
+            for piece in pieces(inside, self._blocks.size):
+                yield Checksum(piece.offset - start, piece.length, None)
+
+    async def _check_next(self, target: FileTarget, waiting: Iterator[Checksum]) -> bool:
+        expected = next(waiting, None)
+        if expected is None:
+            return False
+        with Load(self._blocks, expected.offset, expected.length) as load:
+            await self._read(target, load)
+            if not await _agrees(load, expected):
+                raise self._different(expected)
+            self._watcher.advance(load.length)
+        return True
+
+    async def _read(self, target: FileTarget, load: Load) -> None:
+        offset = self._destination.start + load.offset
+        memory, part = load.part(0, align_up(load.length, target.limits.offset))
+        try:
+            count = await target.read_async(memory, offset, **part)
+        except OSError as error:
+            what = f"cannot read back {self._destination.name}"
+            raise system_failure(what, error, offset=offset) from error
+        if count < load.length:
+            raise self._different(Checksum(load.offset + count, load.length - count, None))
+
+    def _different(self, part: Checksum) -> CommandError:
+        first = self._destination.start + part.offset
+        return CommandError(
+            f"{self._destination.name} does not hold what was written to it: bytes {first} to "
+            f"{first + part.length - 1} differ",
+            ExitCode.DIFFERENT,
+            offset=first,
+            hint="the device or its connection is faulty, or something else wrote to it",
+        )
+
+
+async def _agrees(load: Load, expected: Checksum) -> bool:
+    if expected.digest is None:
+        return all(run.zero for run in load.runs(HOLE_GRAIN))
+    return await checksum_of(load) == expected
