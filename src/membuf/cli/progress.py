@@ -32,15 +32,23 @@ class Phase:
     def __str__(self) -> str:
         if self.total is None and self.done == 0:
             return self.what
-        seconds = time.monotonic() - self.started
-        parts = [format_size(self.done)]
+        done = format_size(self.done)
         if self.total:
-            parts[0] += f" of {format_size(self.total)} ({100 * self.done // self.total} %)"
-        parts.append(format_rate(self.done, seconds))
-        if self.total and 0 < self.done < self.total:
-            left = seconds * (self.total - self.done) / self.done
-            parts.append(f"{format_clock(left)} left")
-        return f"{self.what}: {', '.join(parts)}"
+            done += f" of {format_size(self.total)} ({100 * self.done // self.total} %)"
+        return f"{self.what}: {', '.join(filter(None, (done, self.rate, self.left)))}"
+
+    @property
+    def rate(self) -> str:
+        """Bytes a second so far."""
+        return format_rate(self.done, time.monotonic() - self.started)
+
+    @property
+    def left(self) -> str:
+        """The time that the rest will take at this rate, or "" where nobody knows."""
+        if not self.total or not 0 < self.done < self.total:
+            return ""
+        seconds = (time.monotonic() - self.started) * (self.total - self.done) / self.done
+        return f"{format_clock(seconds)} left"
 
 
 class PlainProgress:
@@ -139,8 +147,17 @@ class TerminalProgress:
             self._progress = _make_bar()
             self._progress.start()
         if self._task is None:
-            self._task = self._progress.add_task(phase.what, total=phase.total)
-        self._progress.update(self._task, completed=phase.done, refresh=True)
+            self._task = self._progress.add_task(
+                phase.what, total=phase.total, done="", rate="", left=""
+            )
+        self._progress.update(
+            self._task,
+            completed=phase.done,
+            done=format_size(phase.done) if phase.done else "",
+            rate=phase.rate if phase.done else "",
+            left=phase.left,
+            refresh=True,
+        )
 
 
 def make_progress() -> TerminalProgress | PlainProgress:
@@ -150,25 +167,16 @@ def make_progress() -> TerminalProgress | PlainProgress:
 
 def _make_bar() -> Progress:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        SpinnerColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
+        TaskProgressColumn(style="bold"),
+        TextColumn("{task.fields[done]:>10}", style="green"),
+        TextColumn("{task.fields[rate]:>12}", style="cyan"),
+        TextColumn("{task.fields[left]:>9}", style="yellow"),
         console=Console(stderr=True),
         transient=True,
         auto_refresh=False,
