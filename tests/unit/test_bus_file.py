@@ -139,3 +139,21 @@ def test_direct_io_says_what_it_needs_and_what_came(image: Path) -> None:
             target.read(memory, 0, memory_length=7)
         with pytest.raises(membuf.InvalidParameterError):
             target.read(memory, 0, memory_offset=1, memory_length=unit)
+
+
+def test_the_way_to_the_device_can_be_asked_for_early(image: Path) -> None:
+    with open_target(f"file:{image}") as target:
+        target.write(b"new", 100)
+        target.start_writeback(0, target.size)
+        target.start_writeback(2**40, 1)
+        with pytest.raises(TypeError, match="offset must be an integer"):
+            target.start_writeback(1.5, 1)
+        target.flush()
+    assert image.read_bytes()[100:103] == b"new"
+    with pytest.raises(membuf.InvalidDeviceStateError):
+        target.start_writeback(0, 1)
+    reading, writing = os.pipe()
+    with open_target(f"fd:{writing}") as pipe:
+        pipe.start_writeback(0, 1)
+    os.close(reading)
+    os.close(writing)

@@ -33,6 +33,12 @@ cdef extern from *:
         return 1;
     }
 
+    static void membuf_start_writeback(int fd, int64_t offset, int64_t length)
+    {
+        /* A hint: whether the bytes arrive is for fsync to say. */
+        (void)sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+    }
+
     static int membuf_punch(int fd, int64_t offset, int64_t length)
     {
         return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
@@ -40,6 +46,7 @@ cdef extern from *:
     """
     int membuf_direct_alignment(int fd, uint32_t *memory, uint32_t *offset) nogil
     int membuf_punch(int fd, int64_t offset, int64_t length) nogil
+    void membuf_start_writeback(int fd, int64_t offset, int64_t length) nogil
 
 
 def direct_alignment(int fd):
@@ -52,6 +59,12 @@ def direct_alignment(int fd):
     cdef uint32_t offset = 0
     cdef int answer = membuf_direct_alignment(fd, &memory, &offset)
     return (memory, offset) if answer == 1 else None
+
+
+def start_writeback(int fd, Py_ssize_t offset, Py_ssize_t length):
+    """Have the system begin to write what its cache holds of a part of a file."""
+    with nogil:
+        membuf_start_writeback(fd, offset, length)
 
 
 def punch(int fd, Py_ssize_t offset, Py_ssize_t length):

@@ -13,7 +13,7 @@ from membuf._native import Object
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, from_errno, from_status
 from membuf.base.integers import exact_index
-from membuf.bus._file import punch
+from membuf.bus._file import punch, start_writeback
 from membuf.bus.limits import Limits, limits_of
 from membuf.bus.registry import register_scheme
 from membuf.target._port import Port
@@ -150,6 +150,14 @@ class FileTarget(Target):
             MembufError: the system's error; STATUS_NOT_SUPPORTED where there are no holes.
         """
         punch(self.fileno(), exact_index(offset, "offset"), exact_index(length, "length"))
+
+    def start_writeback(self, offset: SupportsIndex, length: SupportsIndex) -> None:
+        """Have the system begin to write what its cache holds of a part, and return at once.
+
+        A long copy that asks for this behind its writes finds little left to do in `flush`. It is
+        a hint and never fails; the bytes are durable when `flush` says so.
+        """
+        start_writeback(self.fileno(), exact_index(offset, "offset"), exact_index(length, "length"))
 
     def _seek(self, start: int, whence: int, end: int) -> int:
         try:

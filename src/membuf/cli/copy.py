@@ -80,7 +80,7 @@ def command(
     queue_depth: Annotated[
         int,
         typer.Option("--queue-depth", "-q", min=1, max=1024, help="Requests on their way at once."),
-    ] = 4,
+    ] = 8,
     direct: Annotated[
         bool, typer.Option("--direct", help="Bypass the page cache (O_DIRECT).")
     ] = False,

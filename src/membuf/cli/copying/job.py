@@ -28,7 +28,7 @@ class Job:
     source: str
     destination: str
     block_size: int = 1 << 20
-    queue_depth: int = 4
+    queue_depth: int = 8
     direct: bool = False
     sparse: bool | None = None
     verify: bool = False
