@@ -150,7 +150,7 @@ def test_the_way_to_the_device_can_be_asked_for_early(image: Path) -> None:
             target.start_writeback(1.5, 1)
         target.flush()
     assert image.read_bytes()[100:103] == b"new"
-    with pytest.raises(membuf.InvalidDeviceStateError):
+    with pytest.raises(membuf.ObjectDeletedError):
         target.start_writeback(0, 1)
     reading, writing = os.pipe()
     with open_target(f"fd:{writing}") as pipe:

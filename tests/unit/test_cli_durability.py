@@ -77,7 +77,9 @@ def test_a_file_that_cannot_be_made_durable_is_not_claimed(
         raise OSError(errno.EIO, "planted")
 
     monkeypatch.setattr(FileTarget, "flush", fail)
-    with pytest.raises(CommandError, match="dst could not be made durable: Input/output") as failure:
+    with pytest.raises(
+        CommandError, match="dst could not be made durable: Input/output"
+    ) as failure:
         run(tmp_path)
     assert failure.value.code == ExitCode.FAILED
     assert (tmp_path / "dst").read_bytes() == b"precious"

@@ -1,4 +1,4 @@
-"""`membuf copy --verify`: corruption is found, wherever it happens, and nothing else is reported."""
+"""`membuf copy --verify`: corruption is found wherever it happens, and nothing else is said."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 import membuf
 from membuf.cli.copying.load import Load
 from membuf.cli.copying.verification import checksum_of
-from tests.cli import MIB, copied, extents, make_data, make_sparse, membuf as run, patched
+from tests.cli import MIB, copied, extents, make_data, make_sparse, patched
+from tests.cli import membuf as run
 
 DIFFERENT = 6
 

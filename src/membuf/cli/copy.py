@@ -31,9 +31,21 @@ goes to standard error, the result to standard output (to standard error if the 
 """
 
 EPILOG: Final = """
+\b
 Examples:
+  membuf copy disk.img backup.img             a file, holes kept
+  membuf copy --direct /dev/sdb disk.img      a disk, past the page cache
+  membuf copy --verify disk.img /dev/sdb      and read back what arrived
+  zcat disk.img.gz | membuf copy --sparse - disk.img
+  membuf copy disk.img - | ssh host "cat >/dev/sdb"
 
-membuf copy disk.img copy.img
+\b
+Exit codes:
+    0  copied, and durable                 5  no room in DST
+    1  a read or write failed              6  DST holds other bytes
+    2  a wrong command line              130  stopped by Ctrl-C (SIGTERM: 143)
+    3  SRC or DST cannot be used         141  nobody reads the output any more
+    4  SRC changed its length meanwhile
 """
 
 
@@ -45,14 +57,14 @@ class EngineName(enum.StrEnum):
     THREADS = "threads"
 
 
-def block_size(text: str) -> int:
-    """The block size that an option says.
+def block_size(text: str | int) -> int:
+    """The block size that an option says, or its default.
 
     Raises:
         typer.BadParameter: it is no size, or out of range.
     """
     try:
-        size = parse_size(text)
+        size = parse_size(str(text))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if not SMALLEST_BLOCK <= size <= LARGEST_BLOCK:
@@ -60,47 +72,45 @@ def block_size(text: str) -> int:
     return size
 
 
+SOURCE: Final = typer.Argument(metavar="SRC", help="File, block device or pipe; - is stdin.")
+DESTINATION: Final = typer.Argument(metavar="DST", help="File, block device or pipe; - is stdout.")
+BLOCK_SIZE: Final = typer.Option(
+    "--block-size",
+    "-b",
+    metavar="SIZE",
+    parser=block_size,
+    show_default=False,
+    help="Bytes of a memory object: 64KiB, 1M, 4kB (kB counts in 1000).  [default: 1MiB]",
+)
+QUEUE_DEPTH: Final = typer.Option(
+    "--queue-depth", "-q", metavar="N", min=1, max=1024, help="Requests on their way at once."
+)
+DIRECT: Final = typer.Option("--direct", help="Bypass the page cache (O_DIRECT).")
+SPARSE: Final = typer.Option(
+    "--sparse/--no-sparse",
+    help="Make holes of zeros, too / write every byte. Without either, the holes of SRC become "
+    "holes of DST.",
+    show_default=False,
+)
+VERIFY: Final = typer.Option("--verify", help="Read DST back and compare SHA-256 checksums.")
+ENGINE: Final = typer.Option(
+    "--engine", "-e", metavar="NAME", help="What moves the bytes: auto, io_uring or threads."
+)
+JSON: Final = typer.Option("--json", help="Print the result as one object.")
+QUIET: Final = typer.Option("--quiet", help="Show no progress.")
+
+
 def command(
-    source: Annotated[
-        str, typer.Argument(metavar="SRC", help="File, block device or pipe; - is standard input.")
-    ],
-    destination: Annotated[
-        str, typer.Argument(metavar="DST", help="File, block device or pipe; - is standard output.")
-    ],
-    block_size: Annotated[
-        int,
-        typer.Option(
-            "--block-size",
-            "-b",
-            metavar="SIZE",
-            parser=block_size,
-            help="Bytes of a memory object, like 64KiB or 1M (kB and MB count in 1000).",
-        ),
-    ] = "1MiB",  # type: ignore[assignment]  # the parser makes the number
-    queue_depth: Annotated[
-        int,
-        typer.Option("--queue-depth", "-q", min=1, max=1024, help="Requests on their way at once."),
-    ] = 8,
-    direct: Annotated[
-        bool, typer.Option("--direct", help="Bypass the page cache (O_DIRECT).")
-    ] = False,
-    sparse: Annotated[
-        bool | None,
-        typer.Option(
-            "--sparse/--no-sparse",
-            help="Make holes of zeros, too / write every byte. Without either the holes of SRC "
-            "become holes of DST.",
-            show_default=False,
-        ),
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read DST back and compare SHA-256 checksums.")
-    ] = False,
-    engine: Annotated[
-        EngineName, typer.Option("--engine", "-e", help="What moves the bytes.")
-    ] = EngineName.AUTO,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as one object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    source: Annotated[str, SOURCE],
+    destination: Annotated[str, DESTINATION],
+    block_size: Annotated[int, BLOCK_SIZE] = 1 << 20,
+    queue_depth: Annotated[int, QUEUE_DEPTH] = 8,
+    direct: Annotated[bool, DIRECT] = False,
+    sparse: Annotated[bool | None, SPARSE] = None,
+    verify: Annotated[bool, VERIFY] = False,
+    engine: Annotated[EngineName, ENGINE] = EngineName.AUTO,
+    json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Run the copy that the command line describes."""
     job = Job(

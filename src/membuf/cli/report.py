@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from membuf.cli.copying import Job, Result
+from membuf.cli.copying import STANDARD_STREAM, Job, Result
 from membuf.cli.failure import CommandError
 from membuf.cli.units import format_rate, format_seconds, format_size
 from membuf.pool import PoolType, TagStatistics
@@ -87,8 +87,10 @@ def _lines(job: Job, result: Result) -> list[str]:
     how = "direct" if job.direct else "buffered"
     engines = " and ".join(dict.fromkeys(result.engines))
     blocks = f"{job.queue_depth} x {format_size(job.block_size)}"
+    source = "standard input" if job.source == STANDARD_STREAM else job.source
+    destination = "standard output" if job.destination == STANDARD_STREAM else job.destination
     return [
-        f"copied {job.source} to {job.destination}",
+        f"copied {source} to {destination}",
         f"  {moved} in {format_seconds(result.seconds)}, {rate}",
         f"  {safe}",
         f"  {how}, {blocks}, {engines}",
@@ -137,7 +139,9 @@ def _show_on_terminal(job: Job, result: Result, *, to_error: bool) -> None:
     title, *lines = map(escape, _lines(job, result))
     console.print(f"[bold green]✔[/] [bold]{title}[/]")
     console.print("\n".join(lines))
-    table = Table(box=SIMPLE_HEAD, title="who held memory", title_justify="left", title_style="dim")
+    table = Table(
+        box=SIMPLE_HEAD, title="\n  who held memory", title_justify="left", title_style="bold"
+    )
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in {"tag", "pool"} else "right")
     for record in result.statistics.tags:

@@ -37,6 +37,14 @@ def copy(job: Job, watcher: Watcher, signals: Signals) -> Result:
     Raises:
         CommandError: it cannot be done, or failed; a destination file is what it was before.
         Interrupted: a signal ended it; likewise.
+
+    >>> import pathlib, tempfile
+    >>> from membuf.cli.copying.job import Silent
+    >>> with tempfile.TemporaryDirectory() as folder, Signals() as signals:
+    ...     _ = pathlib.Path(folder, "a").write_bytes(bytes(5000))
+    ...     result = copy(Job(source=f"{folder}/a", destination=f"{folder}/b"), Silent(), signals)
+    ...     result.bytes, result.statistics.outstanding
+    (5000, 0)
     """
     started = time.perf_counter()
     with (

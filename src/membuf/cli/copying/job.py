@@ -23,6 +23,9 @@ class Job:
         sparse: True makes holes of zeros, None keeps the source's holes, False writes everything.
         verify: read the destination back and compare checksums.
         engine: "auto", "io_uring" or "threads".
+
+    >>> Job(source="disk.img", destination="-").block_size
+    1048576
     """
 
     source: str
@@ -48,6 +51,13 @@ class Result:
         verified: the copy was read back, and the checksums agree.
         engines: what moved the bytes: of the source, of the destination.
         statistics: of the copy's own pool, when every memory object should be back.
+
+    >>> from membuf import Domain
+    >>> Result(
+    ...     bytes=8192, bytes_written=4096, seconds=0.1, durable=True, verified=False,
+    ...     engines=("threads", "threads"), statistics=Domain().statistics(),
+    ... ).statistics.outstanding
+    0
     """
 
     bytes: int
@@ -60,7 +70,10 @@ class Result:
 
 
 class Watcher(Protocol):
-    """Who wants to see how a copy gets on; called on the copy's thread."""
+    """Who wants to see how a copy gets on; called on the copy's threads, one at a time.
+
+    >>> watcher: Watcher = Silent()
+    """
 
     def begin(self, what: str, total: int | None) -> None:
         """A phase begins, with so many bytes to do; None: nobody knows how many."""
@@ -73,7 +86,10 @@ class Watcher(Protocol):
 
 
 class Silent:
-    """A watcher that shows nothing."""
+    """A watcher that shows nothing.
+
+    >>> Silent().advance(4096)
+    """
 
     def begin(self, what: str, total: int | None) -> None:
         """Nothing is shown."""
