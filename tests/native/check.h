@@ -54,6 +54,8 @@ system_use system_in_use(void);
 void system_fail_maps(long long n);
 void system_fail_heap(long long n);
 void system_fail_locks(long long n);
+/* From now on memory is not really locked, which would also fill it. */
+void system_pretend_locks(void);
 /* Nothing the store took since `before` is still out. */
 #define CHECK_RETURNED(before)                                                                     \
     do {                                                                                           \
