@@ -12,7 +12,7 @@ void check_fail(const char *file, int line, const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     fflush(stdout);
-    fprintf(stderr, "%s:%d: in %s: ", file, line, running);
+    fprintf(stderr, "%s:%d:%s%s: ", file, line, *running == '\0' ? "" : " in ", running);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
