@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from membuf.base.status import Status
@@ -23,8 +22,7 @@ class RequestType(IntEnum):
     NO_FORMAT = 0xFF
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionParams:
+class CompletionParams(NamedTuple):
     """How a request ended (WDF_REQUEST_COMPLETION_PARAMS).
 
     Attributes:

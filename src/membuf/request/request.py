@@ -16,18 +16,23 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol, SupportsIndex
 
-from membuf._native import Object
+from membuf._native import Memory, Object
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.base.status import Status
 from membuf.request.buffers import check_part, resolve
 from membuf.request.completion import CompletionParams, RequestType
 
+# Looking a member up in its enumeration costs as much as a call.
+_READ, _WRITE = RequestType.READ, RequestType.WRITE
+
 _BUGCHECK_ALREADY_SENT = (0x10D, 6, 3, 0, 0)
 
 
 class Packet(Protocol):
     """What a target makes of a formatted request (the framework's I/O packet)."""
+
+    callback: Callable[[Any], object] | None
 
     @property
     def information(self) -> int:
@@ -62,7 +67,7 @@ class RequestTarget(Protocol):
         """Raises InvalidDeviceStateError where the target is not open."""
 
     def send_packet(
-        self, packet: Any, *, synchronous: bool, timeout: float | None, ignore_state: bool
+        self, packet: Any, synchronous: bool, timeout: float | None, ignore_state: bool, /
     ) -> None:
         """Deliver or queue a packet; where it is refused nothing has happened to it."""
 
@@ -108,8 +113,9 @@ class Request(Object):
         self._target = target
         self._packet: Any = None
         self._formatted = False
-        self._in_flight = False
         self._cancelled = False
+        # Held from a send to its completion: what makes two sends at once one too many.
+        self._in_flight = threading.Lock()
         self._routine: CompletionRoutine | None = None
         self._routine_context: Any = None
         self._status = st.STATUS_SUCCESS
@@ -118,7 +124,6 @@ class Request(Object):
         self._type = RequestType.NO_FORMAT
         self._memory: Any = None
         self._memory_offset = 0
-        self._lock = threading.Lock()
         if target is not None:
             target.check_open()
         self.add_context(_Ending, on_cleanup=Request._disposed)
@@ -148,7 +153,7 @@ class Request(Object):
             InvalidDeviceStateError: the target is not open, or the request is in flight.
             InvalidParameterError: direct I/O needs another alignment.
         """
-        self._format(RequestType.READ, memory, offset, memory_offset, memory_length)
+        self._format(_READ, memory, offset, memory_offset, memory_length)
 
     def format_write(
         self,
@@ -159,7 +164,7 @@ class Request(Object):
         memory_length: SupportsIndex | None = None,
     ) -> None:
         """Make it a write to the target from memory; see `format_read`."""
-        self._format(RequestType.WRITE, memory, offset, memory_offset, memory_length)
+        self._format(_WRITE, memory, offset, memory_offset, memory_length)
 
     def change_target(self, target: RequestTarget) -> None:
         """Send it elsewhere; what it was formatted with is dropped.
@@ -201,20 +206,25 @@ class Request(Object):
         """
         if on_complete is not None:
             self._routine, self._routine_context = on_complete, context
-        target = self._admit()
-        packet = self._packet
+        if not self._in_flight.acquire(blocking=False):
+            raise self._refusal(st.STATUS_INVALID_DEVICE_REQUEST, _BUGCHECK_ALREADY_SENT)
+        packet, target = self._packet, self._target
+        try:
+            if target is None or not self._formatted:
+                raise self._refusal(st.STATUS_REQUEST_NOT_ACCEPTED)
+            if self._cancelled:
+                raise self._refusal(st.STATUS_CANCELLED)
+        except MembufError as error:
+            self._status = error.status
+            self._in_flight.release()
+            raise
         # Not before it is sent: a request that only waits to be dropped must not hold itself.
         packet.callback = self._completed
         self.reference("sent")
         try:
-            target.send_packet(
-                packet,
-                synchronous=synchronous,
-                timeout=timeout,
-                ignore_state=ignore_target_state,
-            )
+            target.send_packet(packet, synchronous, timeout, ignore_target_state)
         except BaseException as error:
-            if self._in_flight:
+            if packet.callback is not None:
                 self._never_sent(error)
             raise
 
@@ -228,7 +238,9 @@ class Request(Object):
         """
         self._cancelled = True
         target, packet = self._target, self._packet
-        return bool(self._in_flight and target is not None and target.cancel_packet(packet))
+        return bool(
+            self._in_flight.locked() and target is not None and target.cancel_packet(packet)
+        )
 
     def reuse(self, status: int = st.STATUS_SUCCESS) -> None:
         """Make it as new: nothing held, no routine, not cancelled.
@@ -256,7 +268,7 @@ class Request(Object):
     @property
     def in_flight(self) -> bool:
         """Whether it is with its target: delivered or queued, and not completed."""
-        return self._in_flight
+        return self._in_flight.locked()
 
     @property
     def status(self) -> Status:
@@ -293,15 +305,15 @@ class Request(Object):
     ) -> None:
         self._refuse_in_flight("be formatted")
         given = memory
-        memory, memory_offset, memory_length = resolve(memory, memory_offset, memory_length)
-        check_part(memory, memory_offset, memory_length)
+        if type(memory) is not Memory or memory_offset or memory_length:
+            memory, memory_offset, memory_length = resolve(memory, memory_offset, memory_length)
+            check_part(memory, memory_offset, memory_length)
         self._unformat()
         target = self._target
         if target is None:
             raise from_status(
                 st.STATUS_INVALID_DEVICE_STATE, f"{self!r} has no target: give it one first"
             )
-        target.check_open()
         self._packet = target.make_packet(kind, memory, offset, memory_offset, memory_length)
         self._formatted = True
         self._type, self._memory, self._memory_offset = kind, given, operator.index(memory_offset)
@@ -313,33 +325,18 @@ class Request(Object):
             packet.release()
 
     def _refuse_in_flight(self, what: str) -> None:
-        if self._in_flight:
+        if self._in_flight.locked():
             raise from_status(
                 st.STATUS_INVALID_DEVICE_REQUEST,
                 f"{self!r} is in flight and cannot {what}: wait for its completion",
             )
 
-    def _admit(self) -> RequestTarget:
-        """Put it in flight, or say why it cannot be."""
-        with self._lock:
-            status = st.STATUS_SUCCESS
-            bugcheck = None
-            if self._in_flight:
-                status, bugcheck = st.STATUS_INVALID_DEVICE_REQUEST, _BUGCHECK_ALREADY_SENT
-            elif self._target is None or not self._formatted:
-                status = st.STATUS_REQUEST_NOT_ACCEPTED
-            elif self._cancelled:
-                status = st.STATUS_CANCELLED
-            else:
-                self._in_flight = True
-                return self._target
-        if bugcheck is None:
-            self._status = status
-        raise from_status(status, f"{self!r} {_REASONS[status]}", bugcheck=bugcheck)
+    def _refusal(self, status: Status, bugcheck: tuple[int, ...] | None = None) -> MembufError:
+        return from_status(status, f"{self!r} {_REASONS[status]}", bugcheck=bugcheck)
 
     def _never_sent(self, error: BaseException) -> None:
         self._packet.callback = None
-        self._in_flight = False
+        self._in_flight.release()
         self._status = getattr(error, "status", st.STATUS_UNSUCCESSFUL)
         self.dereference("sent")
 
@@ -349,7 +346,7 @@ class Request(Object):
         self._status = st.STATUS_SUCCESS if self._failure is None else self._failure.status
         self._information = packet.information
         self._formatted = False
-        self._in_flight = False
+        self._in_flight.release()
         routine, context = self._routine, self._routine_context
         self._routine = self._routine_context = None
         try:
@@ -360,7 +357,7 @@ class Request(Object):
 
     def _disposed(self) -> None:
         """The request is deleted: nothing of it holds memory any longer than its transfer does."""
-        if self._in_flight:
+        if self._in_flight.locked():
             self.cancel()
         packet = self._packet
         if packet is not None:

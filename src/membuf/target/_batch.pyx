@@ -39,23 +39,23 @@ cdef class Batch:
     def __cinit__(self, Port port, int kind, items):
         cdef Py_ssize_t index
         self.port = port
-        items = items if isinstance(items, (list, tuple)) else list(items)
-        self.count = len(items)
+        cdef tuple pairs = tuple(items)
+        self.count = len(pairs)
         self.operations = <Operation *>calloc(max(self.count, 1), sizeof(Operation))
         self.holds = <Hold *>calloc(max(self.count, 1), sizeof(Hold))
         if self.operations == NULL or self.holds == NULL:
             raise MemoryError
         for index in range(self.count):
-            memory, offset = items[index]
+            memory, offset = pairs[index]
             self.add(index, kind, memory, offset)
         self.gate.kind = kind
 
     cdef int add(self, Py_ssize_t index, int kind, object memory, object offset) except -1:
         cdef Operation *operation = &self.operations[index]
-        self.port.prepare(operation, kind, offset)
+        self.port.describe(operation, kind, offset)
         operation.vectors = &operation.vector
         operation.vector_count = 1
-        self.port.attach(operation, &operation.vector, &self.holds[index], memory, 0, None)
+        self.port.attach(operation, &operation.vector, &self.holds[index], memory, 0, 0)
         return 0
 
     def __dealloc__(self):

@@ -5,6 +5,8 @@ from typing import Any, Self, SupportsIndex, final
 
 from membuf.target._port import Packet, Port
 
+def current_loop() -> asyncio.AbstractEventLoop | None: ...
+
 @final
 class Future(Packet):
     def __init__(
@@ -31,3 +33,17 @@ class Future(Packet):
         self, callback: Callable[[Future], object], *, context: Context | None = None
     ) -> None: ...
     def remove_done_callback(self, callback: Callable[[Future], object]) -> int: ...
+
+@final
+class Notice(Packet):
+    def __init__(
+        self,
+        port: Port,
+        kind: int,
+        memory: Any,
+        offset: SupportsIndex | None,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+        *,
+        callback: Callable[[Any, int, Any], object],
+    ) -> None: ...

@@ -33,15 +33,18 @@ cdef enum:
     VECTORS_MAXIMUM = 1024
 
 
-cdef struct Hold:
-    # Keeps bytes where they are: a memory object's by the core's hold, which costs no object, any
-    # other buffer's by an export. `exporter` is NULL where nothing is held, and else owned, but for
-    # a memory object: the core's hold owns that.
-    PyObject *exporter
-    char *address
-    Py_ssize_t size
+cdef union HoldDetail:
     membuf_hold native
     Py_buffer view
+
+
+cdef struct Hold:
+    # Keeps bytes where they are: a memory object's by the core's hold, which costs no object, any
+    # other buffer's by an export. `exporter` is NULL where nothing is held; a memory object belongs
+    # to the core's hold, any other exporter to this one.
+    PyObject *exporter
+    bint by_export
+    HoldDetail detail
 
 
 cdef struct Operation:
@@ -66,7 +69,9 @@ cdef struct Operation:
     Operation *following
 
 
-cdef int hold_take(Hold *hold, object memory, bint writable) except -1
+cdef int hold_take(
+    Hold *hold, object memory, bint writable, char **address, Py_ssize_t *size
+) except -1
 cdef void hold_drop(Hold *hold) noexcept
 
 cdef bint operation_advance(Operation *operation, ssize_t result) noexcept nogil

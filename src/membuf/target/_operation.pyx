@@ -57,24 +57,29 @@ if core.version != MEMBUF_API_VERSION:
     raise ImportError("membuf._native and membuf.target come from different builds")
 
 
-cdef int hold_take(Hold *hold, object memory, bint writable) except -1:
-    """Hold the bytes of `memory`; after an error nothing is held."""
+cdef int hold_take(
+    Hold *hold, object memory, bint writable, char **address, Py_ssize_t *size
+) except -1:
+    """Hold the bytes of `memory` and say where they are; after an error nothing is held."""
     if Py_IS_TYPE(memory, core.memory_type):
-        core.hold(memory, writable, &hold.native)
-        hold.address = <char *>hold.native.address
-        hold.size = hold.native.size
-        hold.exporter = hold.native.memory
+        core.hold(memory, writable, &hold.detail.native)
+        address[0] = <char *>hold.detail.native.address
+        size[0] = hold.detail.native.size
+        hold.exporter = <PyObject *>memory
+        hold.by_export = False
         return 0
     try:
-        PyObject_GetBuffer(memory, &hold.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+        PyObject_GetBuffer(
+            memory, &hold.detail.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
     except BufferError as error:
         raise AccessViolationError(
             f"a read needs writable, contiguous memory; got {type(memory).__name__}: {error}"
         ) from None
-    hold.address = <char *>hold.view.buf
-    hold.size = hold.view.len
+    address[0] = <char *>hold.detail.view.buf
+    size[0] = hold.detail.view.len
     Py_INCREF(memory)
     hold.exporter = <PyObject *>memory
+    hold.by_export = True
     return 0
 
 
@@ -84,11 +89,11 @@ cdef void hold_drop(Hold *hold) noexcept:
     if exporter == NULL:
         return
     hold.exporter = NULL
-    if hold.native.memory != NULL:
-        core.unhold(&hold.native)
-        return
-    PyBuffer_Release(&hold.view)
-    Py_XDECREF(exporter)
+    if hold.by_export:
+        PyBuffer_Release(&hold.detail.view)
+        Py_XDECREF(exporter)
+    else:
+        core.unhold(&hold.detail.native)
 
 
 cdef void skip(Operation *operation, size_t count) noexcept nogil:

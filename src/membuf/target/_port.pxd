@@ -34,15 +34,12 @@ cdef class Port:
     cdef object drained
     cdef Operation *flying
 
-    cdef int prepare(self, Operation *operation, int kind, object offset) except -1
+    cdef int describe(self, Operation *operation, int kind, object offset) except -1
     cdef int attach(
-        self, Operation *operation, iovec *vector, Hold *hold, object memory,
-        object memory_offset, object memory_length
+        self, Operation *operation, iovec *vector, Hold *hold, object memory, Py_ssize_t start,
+        Py_ssize_t length
     ) except -1
-    cdef Py_ssize_t part(
-        self, Py_ssize_t size, Py_ssize_t start, object memory_length
-    ) except? -1
-    cdef int check(self, Operation *operation, iovec *vector) except -1
+    cdef object refusal(self, Operation *operation, iovec *vector)
     cdef bint enter(self, Operation *operation, Py_ssize_t weight) noexcept
     cdef void leave(self, Operation *operation, Py_ssize_t weight) noexcept
     cdef int tell_drained(self) except -1
@@ -73,6 +70,8 @@ cdef class Packet:
         object memory_length
     ) except -1
     cdef int fill_vectors(self, object memories) except -1
+    cpdef bint begin(self) except -1
+    cpdef release(self)
     cdef void drop_holds(self) noexcept
     cdef int finished(self) except -1
     cdef void deliver(self) noexcept

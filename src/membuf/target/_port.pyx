@@ -11,7 +11,9 @@ import threading
 
 cimport cython
 from cpython.buffer cimport PyObject_CheckBuffer
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject, PyErr_WriteUnraisable
+from cpython.exc cimport (
+    PyErr_CheckSignals, PyErr_Clear, PyErr_SetObject, PyErr_WriteUnraisable,
+)
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport uintptr_t
@@ -27,6 +29,10 @@ from membuf.target._operation cimport (
 from membuf.request.buffers import resolve
 from membuf.target import failures
 
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+    Py_ssize_t PyLong_AsSsize_t(object number) noexcept
 
 cdef extern from "<errno.h>" nogil:
     int ECANCELED
@@ -44,16 +50,34 @@ class PortShutError(Exception):
 
 
 cdef Py_ssize_t exact_size(object value, str name) except? -1:
+    """An offset or length from a caller: an integer, at least 0."""
     cdef Py_ssize_t size
-    if not PyLong_CheckExact(value):
-        value = failures.exact_index(value, name)
-    try:
-        size = value
-    except OverflowError:
-        raise failures.out_of_range(name, value) from None
-    if size < 0:
-        raise failures.negative(name, value)
-    return size
+    if PyLong_CheckExact(value):
+        size = PyLong_AsSsize_t(value)
+        if size >= 0:
+            return size
+        PyErr_Clear()
+    return unusual_size(value, name)
+
+
+cdef Py_ssize_t unusual_size(object value, str name) except? -1:
+    cdef object number = failures.exact_index(value, name)
+    if number < 0:
+        raise failures.negative(name, number)
+    if number > PY_SSIZE_T_MAX:
+        raise failures.out_of_range(name, number)
+    return number
+
+
+cdef inline Py_ssize_t optional_size(object length) except? -1:
+    return 0 if length is None else exact_size(length, "memory_length")
+
+
+cdef tuple described_part(object memory, Py_ssize_t start, Py_ssize_t length):
+    """The buffer, offset and length behind an argument that is no buffer itself."""
+    if memory is None:
+        raise TypeError("memory must be a memory object or a buffer; got None")
+    return resolve(memory, start, length)
 
 
 @cython.final
@@ -93,13 +117,13 @@ cdef class Port:
         with cython.critical_section(self):
             self.accepting = False
 
-    cdef int prepare(self, Operation *operation, int kind, object offset) except -1:
+    cdef int describe(self, Operation *operation, int kind, object offset) except -1:
+        """Fill a zeroed operation with what it asks for and where."""
         cdef Py_ssize_t start = 0
-        memset(operation, 0, sizeof(Operation))
         if offset is not None:
             start = exact_size(offset, "offset")
-        if self.stream and start:
-            raise failures.stream_offset(self.name, start)
+            if self.stream and start:
+                raise failures.stream_offset(self.name, start)
         operation.fd = self.fd
         operation.kind = kind
         operation.stream = self.stream
@@ -108,54 +132,41 @@ cdef class Port:
         return 0
 
     cdef int attach(
-        self, Operation *operation, iovec *vector, Hold *hold, object memory,
-        object memory_offset, object memory_length
+        self, Operation *operation, iovec *vector, Hold *hold, object memory, Py_ssize_t start,
+        Py_ssize_t length
     ) except -1:
-        """Hold `memory` and add its part to the transfer; on an error nothing is held."""
-        cdef Py_ssize_t start
-        cdef Py_ssize_t length
-        if memory is None:
-            raise TypeError("memory must be a memory object or a buffer; got None")
+        """Hold `memory` and add a part of it to the transfer; on an error nothing is held.
+
+        A length of 0 reaches from the start to the end.
+        """
+        cdef char *address
+        cdef Py_ssize_t size
         if not PyObject_CheckBuffer(memory):
-            memory, memory_offset, memory_length = resolve(memory, memory_offset, memory_length)
-        start = exact_size(memory_offset, "memory_offset")
-        memset(hold, 0, sizeof(Hold))
-        hold_take(hold, memory, operation.kind == OPERATION_READ)
-        try:
-            length = self.part(hold.size, start, memory_length)
-            vector.iov_base = hold.address + start
-            vector.iov_len = <size_t>length
-            operation.length += <size_t>length
-            self.check(operation, vector)
-        except BaseException:
-            hold_drop(hold)
-            raise
-        return 0
-
-    cdef Py_ssize_t part(
-        self, Py_ssize_t size, Py_ssize_t start, object memory_length
-    ) except? -1:
-        """The length of the part of `size` bytes that starts at `start`."""
-        cdef Py_ssize_t length = 0
-        if memory_length is not None:
-            length = exact_size(memory_length, "memory_length")
+            memory, start, length = described_part(memory, start, length)
+        hold_take(hold, memory, operation.kind == OPERATION_READ, &address, &size)
         if start > size or length > size - start:
+            hold_drop(hold)
             raise failures.outside_memory(start, length, size)
-        return length if length else size - start
-
-    cdef int check(self, Operation *operation, iovec *vector) except -1:
-        """What must hold before the system is asked."""
-        if operation.length > <size_t>(0x7FFFFFFFFFFFFFFF - operation.offset):
-            raise failures.past_the_last_offset(operation.offset, operation.length)
+        vector.iov_base = address + start
+        vector.iov_len = <size_t>(length if length else size - start)
+        operation.length += vector.iov_len
         if (
-            <uintptr_t>vector.iov_base & self.memory_mask
+            operation.length > <size_t>(PY_SSIZE_T_MAX - operation.offset)
+            or <uintptr_t>vector.iov_base & self.memory_mask
             or (<size_t>operation.offset | vector.iov_len) & self.offset_mask
         ):
-            raise failures.unaligned(
-                self.name, operation.offset, vector.iov_len, <uintptr_t>vector.iov_base,
-                self.offset_alignment, self.memory_alignment,
-            )
+            hold_drop(hold)
+            raise self.refusal(operation, vector)
         return 0
+
+    cdef object refusal(self, Operation *operation, iovec *vector):
+        """Why a transfer is not one that the system can be asked for."""
+        if operation.length > <size_t>(PY_SSIZE_T_MAX - operation.offset):
+            return failures.past_the_last_offset(operation.offset, operation.length)
+        return failures.unaligned(
+            self.name, operation.offset, vector.iov_len, <uintptr_t>vector.iov_base,
+            self.offset_alignment, self.memory_alignment,
+        )
 
     cdef bint enter(self, Operation *operation, Py_ssize_t weight) noexcept:
         """Count a transfer in; False where the gate is shut."""
@@ -222,11 +233,13 @@ cdef class Port:
         if isinstance(memory, (list, tuple)):
             packet = Packet(self, kind, memory, offset, memory_offset, memory_length)
             return packet.run_here()
-        self.prepare(&operation, kind, offset)
+        memset(&operation, 0, sizeof(Operation))
+        self.describe(&operation, kind, offset)
         operation.vectors = &operation.vector
         operation.vector_count = 1
         self.attach(
-            &operation, &operation.vector, &hold, memory, memory_offset, memory_length
+            &operation, &operation.vector, &hold, memory,
+            exact_size(memory_offset, "memory_offset"), optional_size(memory_length),
         )
         try:
             run_counted(self, &operation)
@@ -242,7 +255,8 @@ cdef class Port:
     def flush(self, bint data_only):
         """Have the system write what it buffers; True where nothing went wrong."""
         cdef Operation operation
-        self.prepare(&operation, OPERATION_FLUSH, None)
+        memset(&operation, 0, sizeof(Operation))
+        self.describe(&operation, OPERATION_FLUSH, None)
         operation.data_only = data_only
         run_counted(self, &operation)
         if operation.error:
@@ -382,7 +396,7 @@ cdef class Packet:
         if self.port is not None:
             raise RuntimeError("a packet is used once")
         self.port = port
-        port.prepare(&self.operation, kind, offset)
+        port.describe(&self.operation, kind, offset)
         self.operation.owner = <void *>self
         if memory is None:
             return 0
@@ -391,8 +405,8 @@ cdef class Packet:
                 raise TypeError("several buffers are taken whole: leave memory_offset out")
             return self.fill_vectors(memory)
         port.attach(
-            &self.operation, &self.operation.vector, &self.hold, memory, memory_offset,
-            memory_length,
+            &self.operation, &self.operation.vector, &self.hold, memory,
+            exact_size(memory_offset, "memory_offset"), optional_size(memory_length),
         )
         self.operation.vectors = &self.operation.vector
         self.operation.vector_count = 1
@@ -408,7 +422,7 @@ cdef class Packet:
         for index in range(count):
             self.port.attach(
                 &self.operation, &self.vector_block[index], &self.holds[index],
-                memories[index], 0, None,
+                memories[index], 0, 0,
             )
             self.hold_count += 1
         self.operation.vectors = self.vector_block
@@ -426,13 +440,13 @@ cdef class Packet:
         self.holds = NULL
         self.vector_block = NULL
 
-    def release(self):
+    cpdef release(self):
         """Let the memory go: now, or when the transfer is over."""
         self.keeps_memory = False
         if self.state != PACKET_STARTED:
             self.drop_holds()
 
-    def begin(self):
+    cpdef bint begin(self) except -1:
         """Count it in at the port's gate; False where the gate is shut."""
         if self.entered or self.state != PACKET_READY:
             raise RuntimeError("a packet is used once")

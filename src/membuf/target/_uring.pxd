@@ -41,6 +41,9 @@ cdef class Ring:
     cdef readonly unsigned unsubmitted
     cdef readonly unsigned long long submissions
     cdef object backlog
+    cdef bint flushing
+    cdef object lane
+    cdef object loop
 
     cdef io_uring_sqe *entry(self) noexcept nogil
     cdef bint push(self, Operation *operation, uint64_t mark) noexcept nogil
@@ -48,6 +51,9 @@ cdef class Ring:
     cdef bint drive(self, Batch batch) noexcept nogil
     cdef void feed(self, Batch batch) noexcept nogil
     cdef void take_operations(self) noexcept nogil
+    cdef bint pass_port(self, Packet packet) except -1
+    cpdef start(self, Packet packet)
+    cdef int take_packets(self) except -1
     cdef void send(self, Packet packet) noexcept
     cdef void push_packet(self, Packet packet, uint64_t mark) noexcept
     cdef void end(self, Packet packet) noexcept

@@ -1,7 +1,11 @@
-from typing import Self, final
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self, SupportsIndex, final
 
 from membuf.target._batch import Batch
-from membuf.target._port import Packet
+from membuf.target._future import Future
+from membuf.target._port import Packet, Port
+from membuf.target.engine import Lane
 
 @final
 class Ring:
@@ -17,7 +21,28 @@ class Ring:
     def close(self) -> None: ...
     def fileno(self) -> int: ...
     def run(self, batch: Batch) -> None: ...
-    def start(self, packet: Packet) -> bool: ...
+    def attend(self, lane: Lane, loop: asyncio.AbstractEventLoop) -> None: ...
+    def future(
+        self,
+        port: Port,
+        kind: int,
+        memory: Any,
+        offset: SupportsIndex | None,
+        memory_offset: SupportsIndex,
+        memory_length: SupportsIndex | None,
+    ) -> Future | None: ...
+    def notice(
+        self,
+        callback: Callable[[Any, int, Any], object],
+        port: Port,
+        kind: int,
+        memory: Any,
+        offset: SupportsIndex | None,
+        memory_offset: SupportsIndex,
+        memory_length: SupportsIndex | None,
+    ) -> bool: ...
+    def start(self, packet: Packet) -> None: ...
+    def ready(self) -> None: ...
     def flush(self) -> None: ...
     def cancel(self, packet: Packet) -> bool: ...
     def take(self) -> int: ...

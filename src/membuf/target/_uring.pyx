@@ -10,22 +10,25 @@ from collections import deque
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EBUSY, EINTR
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from posix.uio cimport iovec
 
 from membuf.target._batch cimport Batch
+from membuf.target._future cimport Future, Notice, set_stepping
 from membuf.target._operation cimport (
     OPERATION_FLUSH, OPERATION_READ, TRANSFER_MAXIMUM, VECTORS_MAXIMUM, Operation,
     operation_advance,
 )
-from membuf.target._port cimport Packet
+from membuf.target._port cimport Packet, Port
 
 from membuf.base.errors import from_errno
 
 
 cdef extern from "<errno.h>" nogil:
+    int EBADF
     int ECANCELED
 
 cdef extern from "<poll.h>" nogil:
@@ -135,6 +138,7 @@ cdef class Ring:
         """
         if self.open:
             self.open = False
+            self.lane = self.loop = None
             io_uring_queue_exit(&self.ring)
 
     def fileno(self):
@@ -241,23 +245,62 @@ cdef class Ring:
 
     # ---- packets: their ends are told one by one ------------------------------------------------
 
-    def start(self, Packet packet):
-        """Send a packet; whether `flush` must be called for it soon.
+    def attend(self, lane, loop):
+        """Serve an event loop: tell ends on it, and have it flush what `start` keeps."""
+        self.lane = lane
+        self.loop = loop
+        loop.add_reader(self.ring.ring_fd, self.ready)
+
+    def future(self, Port port, int kind, memory, offset, memory_offset, memory_length):
+        """Start a transfer and return what to await; None where the port is shut."""
+        cdef Future future = Future.__new__(Future)
+        future.begin_on(self.loop, port, kind, memory, offset, memory_offset, memory_length)
+        return future if self.pass_port(future) else None
+
+    def notice(self, callback, Port port, int kind, memory, offset, memory_offset, memory_length):
+        """Start a transfer whose end `callback` is told; False where the port is shut."""
+        cdef Notice notice = Notice.__new__(Notice)
+        notice.begin_with(callback, port, kind, memory, offset, memory_offset, memory_length)
+        return self.pass_port(notice)
+
+    cdef bint pass_port(self, Packet packet) except -1:
+        packet.lane = self.lane
+        if not packet.begin():
+            packet.release()
+            return False
+        self.start(packet)
+        return True
+
+    cpdef start(self, Packet packet):
+        """Send a packet.
 
         It is handed to the system at once where the system has nothing to do, and otherwise with
-        the next seven or the next `flush`.
+        the next seven, or when the loop's turn ends.
         """
+        if not self.open:
+            raise from_errno(EBADF, "the ring is closed")
         if self.backlog or self.busy >= self.depth:
             self.backlog.append(packet)
-            return False
+            return
         self.send(packet)
-        if self.unsubmitted >= CHUNK or self.unsubmitted == self.busy:
+        if self.unsubmitted >= CHUNK or self.unsubmitted == self.busy or self.loop is None:
             self.submit(False)
-        return self.unsubmitted > 0
+        elif not self.flushing:
+            self.flushing = True
+            self.loop.call_soon(self.flush)
 
     def flush(self):
         """Hand over what `start` has kept."""
+        self.flushing = False
         self.submit(False)
+
+    def ready(self):
+        """Called by the loop when something has come back."""
+        set_stepping(<PyObject *>self.loop)
+        try:
+            self.take_packets()
+        finally:
+            set_stepping(NULL)
 
     def cancel(self, Packet packet):
         """Ask for the early end of a packet; whether it can still be stopped.
@@ -285,6 +328,14 @@ cdef class Ring:
         return packet.operation.stream
 
     def take(self):
+        """Take back what has come and tell its ends, from wherever; their number."""
+        cdef PyObject *stepping = set_stepping(NULL)
+        try:
+            return self.take_packets()
+        finally:
+            set_stepping(stepping)
+
+    cdef int take_packets(self) except -1:
         """Take back what has come, tell its ends and hand over what they started; their number.
 
         No more than a few hundred at a time: the descriptor stays readable where more is left.

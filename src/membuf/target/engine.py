@@ -8,11 +8,13 @@ be used from any thread.
 from __future__ import annotations
 
 import abc
-import sys
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from membuf.target._future import Future, Notice
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from membuf.target._batch import Batch
     from membuf.target._port import Packet
@@ -21,11 +23,41 @@ if TYPE_CHECKING:
 class Lane(abc.ABC):
     """The way of the transfers that one event loop (or none) sent.
 
-    Attributes:
+    Args:
         loop: the event loop on which ends are told; None: on the engine's own thread.
+
+    Attributes:
+        loop: that loop.
+        future: starts a transfer and returns what to await; None where the port is shut. Takes
+            port, kind, memory, offset, memory_offset and memory_length; called on the loop.
+        notice: starts a transfer whose end the first argument, a callback, is told; False where
+            the port is shut. Then come the arguments of `future`.
     """
 
-    loop: asyncio.AbstractEventLoop | None
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
+        self.future: Callable[..., Future | None] = self._start_future
+        self.notice: Callable[..., bool] = self._start_notice
+
+    def _start_future(self, *transfer: Any) -> Future | None:
+        future = Future(*transfer, loop=cast("asyncio.AbstractEventLoop", self.loop))
+        return future if self._start(future) else None
+
+    def _start_notice(self, callback: Callable[..., object], *transfer: Any) -> bool:
+        return self._start(Notice(*transfer, callback=callback))
+
+    def _start(self, packet: Packet) -> bool:
+        packet.lane = self
+        if not packet.begin():
+            packet.release()
+            return False
+        try:
+            self.start(packet)
+        except BaseException:
+            packet.withdraw()
+            packet.release()
+            raise
+        return True
 
     @property
     @abc.abstractmethod
@@ -86,20 +118,6 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Give everything back; nothing may be on its way."""
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs on this thread, if one does.
-
-    A program that never imported asyncio has none, and is not made to import it.
-    """
-    module = sys.modules.get("asyncio")
-    if module is None:
-        return None
-    try:
-        return cast("asyncio.AbstractEventLoop", module.get_running_loop())
-    except (AttributeError, RuntimeError):
-        return None
 
 
 def forget_closed(lanes: dict[asyncio.AbstractEventLoop | None, LaneType]) -> None:

@@ -1,56 +1,33 @@
-"""The target: the sending side's view of what is at the other end.
-
-A target has the framework's states. What is sent while it is started passes its port and is moved
-by its engine; what is sent while it is stopped waits in it; otherwise sending is refused.
-
-    STARTED --stop--> STOPPED --start--> STARTED
-       |                 |
-       +-----purge-------+--> PURGED --start--> STARTED
-       +-----close-------+--> CLOSED
-"""
+"""The target: the sending side's view of what is at the other end, and the ways to use it."""
 
 from __future__ import annotations
 
-import errno
-import threading
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, cast
 
-from membuf._native import Object
-from membuf.base import status as st
-from membuf.base.errors import (
-    InsufficientResourcesError,
-    InvalidDeviceStateError,
-    MembufError,
-    ObjectDeletedError,
-    from_status,
-)
+from membuf.base.errors import MembufError
 from membuf.target._batch import Batch
-from membuf.target._future import Future
+from membuf.target._future import Future, Notice, current_loop
 from membuf.target._port import Packet, Port, PortShutError
-from membuf.target.engine import Engine, Lane, running_loop
-from membuf.target.parking import Parking
-from membuf.target.states import StopAction, TargetState
+from membuf.target.endpoint import Endpoint
 from membuf.target.statistics import TargetStatistics
-from membuf.target.timers import Timers, expire
+from membuf.target.timers import expire
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
+    from membuf._native import Object
+    from membuf.target.engine import Engine, Lane
+
+OnComplete = Callable[[Any, int, MembufError | None], object]
+"""Told the memory, the count of bytes, and the error or None."""
+
 READ: Final = 3
 WRITE: Final = 4
 
-_LOOK_SECONDS: Final = 0.005
-"""How long a thread that waits for others' transfers sleeps at most between two looks."""
 
-_CLOSED: Final = (TargetState.CLOSED, TargetState.DELETED)
-
-
-class _Ending:
-    """The context whose cleanup callback ends a target with its deletion."""
-
-
-class Target(Object):
+class Target(Endpoint):
     """Something that can be read and written: `membuf.open_target` makes them.
 
     Args:
@@ -69,18 +46,8 @@ class Target(Object):
     def __init__(
         self, port: Port, engine: Engine, *, name: str | None = None, parent: Object | None = None
     ) -> None:
-        super().__init__(name, parent=parent)
-        self._port = port
-        self._engine = engine
-        self._state = TargetState.CLOSED
-        self._parking = Parking()
-        self._changed = threading.Condition(threading.RLock())
-        self._timers = Timers()
-        self._settling = 0
-        self._freed = False
-        self.add_context(_Ending, on_cleanup=Target._deleted)
-
-    # ---- transfers ------------------------------------------------------------------------------
+        super().__init__(port, engine, name=name, parent=parent)
+        self._lane: Lane | None = None
 
     def read(
         self,
@@ -109,6 +76,11 @@ class Target(Object):
             IoTimeoutError: the time was up.
             TargetError: the system's error, with its errno; `.done` bytes arrived before it.
         """
+        if timeout is None:
+            try:
+                return self._port.transfer(READ, memory, offset, memory_offset, memory_length)
+            except PortShutError:
+                self._await_started()
         return self._transfer(READ, memory, offset, memory_offset, memory_length, timeout)
 
     def write(
@@ -124,6 +96,11 @@ class Target(Object):
 
         Arguments and errors are those of `read`.
         """
+        if timeout is None:
+            try:
+                return self._port.transfer(WRITE, memory, offset, memory_offset, memory_length)
+            except PortShutError:
+                self._await_started()
         return self._transfer(WRITE, memory, offset, memory_offset, memory_length, timeout)
 
     def read_async(
@@ -140,7 +117,15 @@ class Target(Object):
         A task that is cancelled while it awaits goes on only when the transfer has ended.
         Arguments and errors are those of `read`.
         """
-        return self._future(READ, memory, offset, memory_offset, memory_length, timeout)
+        lane = self._lane
+        if lane is None or lane.loop is not current_loop():
+            lane = self._loop_lane()
+        future = lane.future(self._port, READ, memory, offset, memory_offset, memory_length)
+        if future is None:
+            future = self._park(READ, memory, offset, memory_offset, memory_length)
+        if timeout is not None:
+            watch(future, timeout)
+        return future
 
     def write_async(
         self,
@@ -152,7 +137,69 @@ class Target(Object):
         memory_length: SupportsIndex | None = None,
     ) -> Future:
         """Start a write on the running event loop; see `read_async`."""
-        return self._future(WRITE, memory, offset, memory_offset, memory_length, timeout)
+        lane = self._lane
+        if lane is None or lane.loop is not current_loop():
+            lane = self._loop_lane()
+        future = lane.future(self._port, WRITE, memory, offset, memory_offset, memory_length)
+        if future is None:
+            future = self._park(WRITE, memory, offset, memory_offset, memory_length)
+        if timeout is not None:
+            watch(future, timeout)
+        return future
+
+    def read_nowait(
+        self,
+        memory: Any,
+        offset: SupportsIndex | None,
+        on_complete: OnComplete,
+        *,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+    ) -> None:
+        """Start a read and return; the cheapest way to have many on their way.
+
+        Args:
+            memory: see `read`; held until the read is over.
+            offset: see `read`.
+            on_complete: called once as on_complete(memory, count, error): on the event loop that
+                runs here, otherwise on a thread of the engine. `error` is None or the exception.
+            memory_offset: see `read`.
+            memory_length: see `read`.
+
+        Raises:
+            MembufError: a check failed, or the target takes nothing; `on_complete` is not called.
+        """
+        lane = self._lane
+        loop = current_loop()
+        if lane is None or lane.loop is not loop:
+            lane = self._lane = self._engine.lane(loop)
+        port = self._port
+        if not lane.notice(on_complete, port, READ, memory, offset, memory_offset, memory_length):
+            notice = Notice(
+                port, READ, memory, offset, memory_offset, memory_length, callback=on_complete
+            )
+            self._launch_or_release(notice, loop)
+
+    def write_nowait(
+        self,
+        memory: Any,
+        offset: SupportsIndex | None,
+        on_complete: OnComplete,
+        *,
+        memory_offset: SupportsIndex = 0,
+        memory_length: SupportsIndex | None = None,
+    ) -> None:
+        """Start a write and return; see `read_nowait`."""
+        lane = self._lane
+        loop = current_loop()
+        if lane is None or lane.loop is not loop:
+            lane = self._lane = self._engine.lane(loop)
+        port = self._port
+        if not lane.notice(on_complete, port, WRITE, memory, offset, memory_offset, memory_length):
+            notice = Notice(
+                port, WRITE, memory, offset, memory_offset, memory_length, callback=on_complete
+            )
+            self._launch_or_release(notice, loop)
 
     def read_many(self, items: Iterable[tuple[Any, SupportsIndex]]) -> list[int]:
         """Read many parts at once, in any order, and return their counts of bytes in order.
@@ -184,68 +231,10 @@ class Target(Object):
             else:
                 return
 
-    # ---- states ---------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> TargetState:
-        """The framework's state of the target."""
-        return self._state
-
     @property
     def engine(self) -> str:
         """The name of the engine that moves the bytes."""
         return self._engine.name
-
-    def start(self) -> None:
-        """Let transfers pass; those that waited are sent first, in their order.
-
-        Raises:
-            InvalidDeviceStateError: the target is closed or deleted.
-        """
-        with self._changed:
-            while self._settling and not self._port.delivering():
-                self._changed.wait(_LOOK_SECONDS)
-            if self._state in _CLOSED:
-                raise self._wrong_state("cannot be started")
-            self._state = TargetState.STARTED
-            self._port.open()
-            while (first := self._parking.take_first()) is not None:
-                packet, lane = first
-                packet.begin()
-                try:
-                    lane.resume(packet)
-                except InsufficientResourcesError:
-                    lane.abandon(packet, errno.ENOMEM)
-            self._changed.notify_all()
-
-    def stop(self, action: StopAction = StopAction.CANCEL) -> None:
-        """Keep what is sent from now on until the target is started.
-
-        Args:
-            action: cancel what is on its way and wait for its end, only wait, or leave it be.
-                What was sent ignoring the target's state is left alone.
-        """
-        self._leave(TargetState.STOPPED)
-        if action == StopAction.CANCEL:
-            self._cancel_sent(ignoring_too=False)
-        if action != StopAction.LEAVE:
-            self._settle(ignoring_too=False)
-
-    def purge(self, *, wait: bool = True) -> None:
-        """Refuse what is sent from now on, and end what waits or is on its way.
-
-        Args:
-            wait: return only when what was on its way has ended.
-        """
-        self._leave(TargetState.PURGED)
-        self._turn_out()
-        self._cancel_sent(ignoring_too=False)
-        if wait:
-            self._settle(ignoring_too=False)
-
-    def close(self) -> None:
-        """Purge, wait until nothing is on its way, and give the descriptor back."""
-        self._close(TargetState.CLOSED)
 
     def statistics(self) -> TargetStatistics:
         """The counters of the target."""
@@ -265,111 +254,7 @@ class Target(Object):
             waiting=len(self._parking),
         )
 
-    # ---- what requests need ---------------------------------------------------------------------
-
-    def check_open(self) -> None:
-        """Check that requests can be formatted for it.
-
-        Raises:
-            InvalidDeviceStateError: the target is closed or deleted.
-        """
-        if self._state in _CLOSED:
-            raise self._wrong_state("takes no requests")
-
-    def make_packet(
-        self,
-        kind: int,
-        memory: Any,
-        offset: SupportsIndex | None,
-        memory_offset: SupportsIndex,
-        memory_length: SupportsIndex | None,
-    ) -> Packet:
-        """Take the memory of a request, until the packet's `release`, and check the transfer."""
-        return Packet(
-            self._port, kind, memory, offset, memory_offset, memory_length, keeps_memory=True
-        )
-
-    def send_packet(
-        self, packet: Packet, *, synchronous: bool, timeout: float | None, ignore_state: bool
-    ) -> None:
-        """Deliver a packet, or queue it while the target is stopped.
-
-        Raises:
-            InvalidDeviceStateError: the target does not take it; nothing has happened to it.
-        """
-        packet.ignores_state = ignore_state
-        if synchronous:
-            self._carry_out(packet, timeout)
-            return
-        loop = running_loop()
-        self._launch(packet, loop)
-        if timeout is not None:
-            self._watch(packet, loop, timeout)
-
-    def cancel_packet(self, packet: Packet) -> bool:
-        """Ask for the early end of a packet; whether it can still be stopped."""
-        lane = packet.lane
-        return bool(lane is not None and not packet.over and lane.cancel(packet))
-
-    # ---- how transfers are sent -----------------------------------------------------------------
-
-    def _launch(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
-        lane = self._engine.lane(loop)
-        packet.lane = lane
-        if packet.ignores_state:
-            self._check_ignoring()
-        if packet.begin():
-            start(packet, lane)
-        else:
-            self._launch_stopped(packet, loop)
-
-    def _check_ignoring(self) -> None:
-        """Ignoring the state works on a closed target only while earlier transfers drain."""
-        with self._changed:
-            if self._state in _CLOSED and (self._freed or not self._port.in_flight):
-                raise self._wrong_state("takes no requests")
-
-    def _carry_out(self, packet: Packet, timeout: float | None) -> None:
-        """Send a packet and return when it is over; its completion runs on this thread."""
-        if timeout is None and not packet.stream and self._begin_here(packet):
-            packet.work()
-            packet.finish()
-            return
-        routine, ended = packet.callback, threading.Event()
-        packet.callback = lambda _: ended.set()
-        packet.waited = True
-        try:
-            self._launch(packet, None)
-        except BaseException:
-            packet.callback = routine
-            raise
-        try:
-            wait_or_cancel(packet, ended, timeout)
-        finally:
-            packet.callback = routine
-            packet.tell()
-
-    def _begin_here(self, packet: Packet) -> bool:
-        if packet.ignores_state:
-            self._check_ignoring()
-        return packet.begin()
-
-    def _watch(
-        self, packet: Packet, loop: asyncio.AbstractEventLoop | None, timeout: float
-    ) -> None:
-        if loop is None:
-            self._timers.add(timeout, packet)
-        else:
-            loop.call_later(timeout, expire, packet)
-
-    def _launch_stopped(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
-        with self._changed:
-            if self._state is TargetState.STOPPED:
-                self._parking.put(packet, self._engine.lane(loop))
-            elif self._state is TargetState.STARTED:
-                self._launch(packet, loop)
-            else:
-                raise self._wrong_state("takes no requests")
+    # ---- inside ---------------------------------------------------------------------------------
 
     def _transfer(
         self,
@@ -392,27 +277,19 @@ class Target(Object):
             packet.release()
         return packet.result()
 
-    def _future(
-        self,
-        kind: int,
-        memory: Any,
-        offset: SupportsIndex | None,
-        memory_offset: SupportsIndex,
-        memory_length: SupportsIndex | None,
-        timeout: float | None,
-    ) -> Future:
-        loop = running_loop()
+    def _loop_lane(self) -> Lane:
+        """The lane of the loop that runs here, kept at hand for the next time."""
+        loop = current_loop()
         if loop is None:
             raise RuntimeError("no event loop runs on this thread: await it inside one")
-        future = Future(self._port, kind, memory, offset, memory_offset, memory_length, loop=loop)
-        try:
-            self._launch(future, loop)
-        except BaseException:
-            future.release()
-            raise
-        if timeout is not None:
-            timer = loop.call_later(timeout, expire, future)
-            future.add_done_callback(lambda _: timer.cancel())
+        lane = self._lane = self._engine.lane(loop)
+        return lane
+
+    def _park(self, *transfer: Any) -> Future:
+        """Where the port is shut: a future that waits in the stopped target."""
+        loop = current_loop()
+        future = Future(self._port, *transfer, loop=cast("asyncio.AbstractEventLoop", loop))
+        self._launch_or_release(future, loop)
         return future
 
     def _run(self, kind: int, items: Iterable[tuple[Any, SupportsIndex]]) -> list[int]:
@@ -425,111 +302,8 @@ class Target(Object):
             batch.end()
         return batch.results()
 
-    # ---- how states change ----------------------------------------------------------------------
 
-    def _opened(self) -> None:
-        with self._changed:
-            self._state = TargetState.STARTED
-            self._port.open()
-
-    def _leave(self, state: TargetState) -> None:
-        with self._changed:
-            if self._state in _CLOSED:
-                raise self._wrong_state("cannot be stopped or purged")
-            self._state = state
-            self._port.shut()
-            self._changed.notify_all()
-
-    def _close(self, state: TargetState) -> None:
-        with self._changed:
-            if self._state is TargetState.DELETED:
-                return
-            self._state = state
-            self._port.shut()
-            self._changed.notify_all()
-        self._turn_out()
-        self._cancel_sent(ignoring_too=True)
-        self._settle(ignoring_too=True)
-        # From inside a completion callback the transfer it belongs to is still counted: it is the
-        # last to leave, and frees.
-        self._port.when_drained(self._free)
-
-    def _free(self) -> None:
-        with self._changed:
-            if self._freed:
-                return
-            self._freed = True
-        self._engine.close()
-        self._give_back()
-
-    def _give_back(self) -> None:
-        """Give the descriptor back; nothing is on its way any more."""
-
-    def _deleted(self) -> None:
-        self._close(TargetState.DELETED)
-
-    def _turn_out(self) -> None:
-        while (first := self._parking.take_first()) is not None:
-            packet, lane = first
-            lane.abandon(packet, 0, st.STATUS_WDF_DEVICE_REMOVED_NOT_SENT)
-
-    def _cancel_sent(self, *, ignoring_too: bool) -> None:
-        for packet in self._port.cancel_flying(ignoring_too):
-            packet.lane.cancel(packet)
-
-    def _settle(self, *, ignoring_too: bool) -> None:
-        with self._changed:
-            self._settling += 1
-        try:
-            while self._port.outstanding(ignoring_too) > 0:
-                if not self._engine.pump():
-                    self._port.wait(_LOOK_SECONDS)
-        finally:
-            with self._changed:
-                self._settling -= 1
-                self._changed.notify_all()
-
-    def _await_started(self) -> None:
-        with self._changed:
-            waited = self._state is TargetState.STOPPED
-            while self._state is TargetState.STOPPED:
-                self._changed.wait()
-            if self._state is TargetState.PURGED and waited:
-                raise from_status(
-                    st.STATUS_WDF_DEVICE_REMOVED_NOT_SENT,
-                    f"{self._port.name} was purged while a transfer waited for its start",
-                )
-            if self._state is not TargetState.STARTED:
-                raise self._wrong_state("takes no requests")
-
-    def _wrong_state(self, what: str) -> MembufError:
-        if self._state is TargetState.DELETED:
-            return ObjectDeletedError(f"{self._port.name} is deleted and {what}: open it again")
-        return InvalidDeviceStateError(
-            f"{self._port.name} is {self._state.name} and {what}; expected STARTED or STOPPED",
-            operands={"state": self._state},
-        )
-
-
-def wait_or_cancel(packet: Packet, ended: threading.Event, timeout: float | None) -> None:
-    """Wait for the end of a packet, and cancel it when its time is up or a signal handler raises.
-
-    However it comes to return, the packet has ended: its memory is nobody else's.
-    """
-    try:
-        if not ended.wait(timeout):
-            expire(packet)
-            ended.wait()
-    except BaseException:
-        packet.lane.cancel(packet)
-        wait_or_cancel(packet, ended, None)
-        raise
-
-
-def start(packet: Packet, lane: Lane) -> None:
-    """Start a packet that has passed its gate; where it cannot be, it never was."""
-    try:
-        lane.start(packet)
-    except BaseException:
-        packet.withdraw()
-        raise
+def watch(future: Future, timeout: float) -> None:
+    """Have a future expire on its loop, unless it is over by then."""
+    timer = future.get_loop().call_later(timeout, expire, future)
+    future.add_done_callback(lambda _: timer.cancel())

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from membuf.base import status as st
 from membuf.base.errors import InsufficientResourcesError, from_status
+from membuf.target._future import current_loop
 from membuf.target._port import unraisable
-from membuf.target.engine import Engine, Lane, forget_closed, running_loop
+from membuf.target.engine import Engine, Lane, forget_closed
 
 if TYPE_CHECKING:
     import asyncio
@@ -172,7 +173,7 @@ class ThreadLane(Lane):
     """The transfers that one loop (or none) sent through the pool."""
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self._pool = pool
         self._jobs: dict[Packet, _Transfer] = {}
         self._ended: deque[Packet] = deque()
@@ -248,7 +249,7 @@ class ThreadLane(Lane):
     @property
     def mine(self) -> bool:
         """Whether this thread is the one to tell ends: the loop's, or any if it does not run."""
-        return self.loop is not None and (not self.loop.is_running() or running_loop() is self.loop)
+        return self.loop is not None and (not self.loop.is_running() or current_loop() is self.loop)
 
 
 class ThreadEngine(Engine):

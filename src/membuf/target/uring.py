@@ -18,9 +18,10 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from membuf.target._future import current_loop
 from membuf.target._port import unraisable
 from membuf.target._uring import Ring
-from membuf.target.engine import Engine, Lane, forget_closed, running_loop
+from membuf.target.engine import Engine, Lane, forget_closed
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,10 +41,12 @@ class LoopLane(Lane):
     """The transfers of one event loop: its ring, watched by the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Ring) -> None:
-        self.loop = self._loop = loop
+        super().__init__(loop)
+        self._loop = loop
         self._ring = ring
-        self._flushing = False
-        loop.add_reader(ring.fileno(), ring.take)
+        self.future = ring.future
+        self.notice = ring.notice
+        ring.attend(self, loop)
 
     @property
     def busy(self) -> bool:
@@ -53,13 +56,11 @@ class LoopLane(Lane):
     @property
     def mine(self) -> bool:
         """Whether this thread may use the ring: the loop's, or any where it does not run."""
-        return not self._loop.is_running() or running_loop() is self._loop
+        return not self._loop.is_running() or current_loop() is self._loop
 
     def start(self, packet: Packet) -> None:
         """Send a packet; its entry is handed over by the end of this turn of the loop."""
-        if self._ring.start(packet) and not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        self._ring.start(packet)
 
     def resume(self, packet: Packet) -> None:
         """Send a packet from any thread."""
@@ -101,16 +102,12 @@ class LoopLane(Lane):
             self._loop.remove_reader(self._ring.fileno())
         self._ring.close()
 
-    def _flush(self) -> None:
-        self._flushing = False
-        self._ring.flush()
-
 
 class ThreadLane(Lane):
     """The transfers sent outside any loop: a ring with a thread that tells their ends."""
 
     def __init__(self, ring: Ring) -> None:
-        self.loop = None
+        super().__init__(None)
         self._ring = ring
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._orders: deque[Callable[[], object]] = deque()
