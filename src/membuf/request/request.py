@@ -102,6 +102,22 @@ class Request(Object):
     (STATUS_SUCCESS (0x00000000), 16)
     """
 
+    __slots__ = (
+        "_cancelled",
+        "_failure",
+        "_formatted",
+        "_in_flight",
+        "_information",
+        "_memory",
+        "_memory_offset",
+        "_packet",
+        "_routine",
+        "_routine_context",
+        "_status",
+        "_target",
+        "_type",
+    )
+
     def __init__(
         self,
         target: RequestTarget | None = None,

@@ -58,6 +58,18 @@ class Endpoint(Object):
         parent: the object whose deletion deletes it.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_changed",
+        "_engine",
+        "_freed",
+        "_parking",
+        "_port",
+        "_settling",
+        "_state",
+        "_timers",
+    )
+
     def __init__(
         self, port: Port, engine: Engine, *, name: str | None = None, parent: Object | None = None
     ) -> None:

@@ -34,6 +34,8 @@ class Lane(abc.ABC):
             the port is shut. Then come the arguments of `future`.
     """
 
+    __slots__ = ("__weakref__", "future", "loop", "notice")
+
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
         self.future: Callable[..., Future | None] = self._start_future

@@ -43,6 +43,8 @@ class Target(Endpoint):
     (4, [0, 0, 0, 0])
     """
 
+    __slots__ = ("_lane",)
+
     def __init__(
         self, port: Port, engine: Engine, *, name: str | None = None, parent: Object | None = None
     ) -> None:
