@@ -16,6 +16,8 @@ from cpython.object cimport PyObject
 
 from membuf.target._port cimport PACKET_DONE, Packet, Port
 
+from membuf.target import failures
+
 
 cdef extern from *:
     """
@@ -51,10 +53,6 @@ cpdef current_loop():
         # The one that returns None where `get_running_loop` raises: for the neighbours of loops.
         running_loop_of_asyncio = events._get_running_loop
     return running_loop_of_asyncio()
-
-
-def reraise(BaseException error):
-    raise error
 
 
 cdef object cancellation(Future future):
@@ -134,7 +132,7 @@ cdef class Future(Packet):
             callback(self)
         except (KeyboardInterrupt, SystemExit) as error:
             # The loop lets these through; from here they must take the way over its queue.
-            self.loop.call_soon(reraise, error)
+            self.loop.call_soon(failures.reraise, error)
         finally:
             PyContext_Exit(context)
         return 0

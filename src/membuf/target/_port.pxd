@@ -77,3 +77,4 @@ cdef class Packet:
     cdef void deliver(self) noexcept
     cdef void complete(self) noexcept
     cdef void depart(self) noexcept
+    cdef void disown(self) noexcept

@@ -304,6 +304,21 @@ cdef class Port:
         callback()
         return 0
 
+    def after_fork(self):
+        """In a forked child: what is on its way is the parent's; let the child's share of it go.
+
+        Nobody is told: the parent is.
+        """
+        cdef Operation *operation = self.flying
+        self.idle = threading.Condition()
+        self.drained = None
+        self.flying = NULL
+        self.in_flight = self.ignoring = self.waiters = 0
+        while operation != NULL:
+            if operation.owner != NULL:
+                (<Packet>operation.owner).disown()
+            operation = operation.following
+
     def wait(self, double seconds):
         """Sleep until a transfer is counted out, or for that long."""
         with self.idle:
@@ -511,6 +526,13 @@ cdef class Packet:
         else:
             self.deliver()
             self.depart()
+
+    cdef void disown(self) noexcept:
+        self.state = PACKET_DONE
+        self.operation.error = ECANCELED
+        self.entered = False
+        self.callback = None
+        self.drop_holds()
 
     cdef void depart(self) noexcept:
         if self.entered:

@@ -34,6 +34,7 @@ cdef extern from "liburing.h" nogil:
 
 cdef class Ring:
     cdef io_uring ring
+    cdef object __weakref__
     cdef bint open
     cdef bint idles
     cdef readonly unsigned depth

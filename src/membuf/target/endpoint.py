@@ -11,8 +11,11 @@ while it is stopped waits in it; otherwise sending is refused.
 
 from __future__ import annotations
 
+import atexit
 import errno
+import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from membuf._native import Object
@@ -25,7 +28,7 @@ from membuf.base.errors import (
     from_status,
 )
 from membuf.target._future import current_loop
-from membuf.target._port import Packet, Port
+from membuf.target._port import Packet, Port, unraisable
 from membuf.target.parking import Parking
 from membuf.target.states import StopAction, TargetState
 from membuf.target.timers import Timers, expire
@@ -42,6 +45,10 @@ _LOOK_SECONDS: Final = 0.005
 _STARTED: Final = TargetState.STARTED
 _STOPPED: Final = TargetState.STOPPED
 _CLOSED: Final = (TargetState.CLOSED, TargetState.DELETED)
+
+
+_live: Final[weakref.WeakSet[Endpoint]] = weakref.WeakSet()
+"""Every target that may have something on its way."""
 
 
 class _Ending:
@@ -83,6 +90,7 @@ class Endpoint(Object):
         self._settling = 0
         self._freed = False
         self.add_context(_Ending, on_cleanup=Endpoint._deleted)
+        _live.add(self)
 
     # ---- states ---------------------------------------------------------------------------------
 
@@ -294,8 +302,28 @@ class Endpoint(Object):
             if self._freed:
                 return
             self._freed = True
+        _live.discard(self)
         self._engine.close()
         self._give_back()
+
+    def finish(self) -> None:
+        """Close it at the interpreter's end; what was sent to a file or device arrives first.
+
+        A stream may have nobody at its other end any more: there, what is on its way is cancelled.
+        """
+        self._port.shut()
+        if not self._port.stream:
+            self._settle(ignoring_too=True)
+        self.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: what is on its way is the parent's, and so is what waits."""
+        self._changed = threading.Condition(threading.RLock())
+        self._parking = Parking()
+        self._timers = Timers()
+        self._settling = 0
+        self._port.after_fork()
+        self._engine.after_fork()
 
     def _give_back(self) -> None:
         """Give the descriptor back; nothing is on its way any more."""
@@ -368,3 +396,22 @@ def start(packet: Packet, lane: Lane) -> None:
     except BaseException:
         packet.withdraw()
         raise
+
+
+def close_all() -> None:
+    """Before the interpreter ends: nothing may write into memory that it is about to give back."""
+    for endpoint in list(_live):
+        try:
+            endpoint.finish()
+        except Exception as error:  # noqa: BLE001
+            unraisable(error, endpoint)
+
+
+def after_fork() -> None:
+    """Leave to the parent of a forked process what is the parent's."""
+    for endpoint in list(_live):
+        endpoint.after_fork()
+
+
+atexit.register(close_all)
+os.register_at_fork(after_in_child=after_fork)

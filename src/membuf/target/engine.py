@@ -121,6 +121,10 @@ class Engine(abc.ABC):
     def close(self) -> None:
         """Give everything back; nothing may be on its way."""
 
+    @abc.abstractmethod
+    def after_fork(self) -> None:
+        """In a forked child: let go of what is the parent's, and begin anew."""
+
 
 def forget_closed(lanes: dict[asyncio.AbstractEventLoop | None, LaneType]) -> None:
     """Drop the lanes of loops that are closed and have told every end."""

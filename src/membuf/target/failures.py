@@ -23,6 +23,7 @@ __all__ = [
     "outside_memory",
     "past_the_last_offset",
     "refused",
+    "reraise",
     "several",
     "stream_offset",
     "unaligned",
@@ -120,3 +121,8 @@ def refused(status: int, packet: Any) -> MembufError:
 def several(errors: list[MembufError], count: int) -> ExceptionGroup[MembufError]:
     """The errors of a batch together."""
     return ExceptionGroup(f"{len(errors)} of {count} transfers failed", errors)
+
+
+def reraise(error: BaseException) -> None:
+    """Raise an error that was caught where it could not go on."""
+    raise error

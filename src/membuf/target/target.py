@@ -256,6 +256,11 @@ class Target(Endpoint):
             waiting=len(self._parking),
         )
 
+    def after_fork(self) -> None:
+        """In a forked child: what is on its way is the parent's."""
+        self._lane = None
+        super().after_fork()
+
     # ---- inside ---------------------------------------------------------------------------------
 
     def _transfer(

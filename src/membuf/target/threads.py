@@ -297,3 +297,8 @@ class ThreadEngine(Engine):
     def close(self) -> None:
         """End the threads."""
         self._pool.close()
+
+    def after_fork(self) -> None:
+        """The child has none of the threads."""
+        self._pool = Pool(self._maximum)
+        self._lanes = {}

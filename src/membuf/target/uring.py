@@ -15,6 +15,7 @@ import contextlib
 import os
 import selectors
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -195,6 +196,7 @@ class UringEngine(Engine):
         self._idles = idles
         self._lock = threading.Lock()
         self._lanes: dict[asyncio.AbstractEventLoop | None, LoopLane | ThreadLane] = {}
+        self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
         # Made at once: the first ring shows whether there can be any.
         self._free = [self._make_ring()]
 
@@ -225,8 +227,17 @@ class UringEngine(Engine):
         for closing in (*lanes, *rings):
             closing.close()
 
+    def after_fork(self) -> None:
+        """The rings are the parent's: the child lets go of its share of them, untouched."""
+        self._lock = threading.Lock()
+        self._lanes, self._free = {}, []
+        for ring in self._rings:
+            ring.close()
+
     def _make_ring(self) -> Ring:
-        return Ring(DEPTH, idles=self._idles)
+        ring = Ring(DEPTH, idles=self._idles)
+        self._rings.add(ring)
+        return ring
 
     def _take_ring(self) -> Ring:
         with self._lock:
