@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The main job on real data: make a disk image, copy it, verify it, race it against dd.
 
-Run by `make demo`, or by hand where `membuf` is installed: `examples/demo.py [--size 512MiB]`.
+Run by `make demo`, or by hand where `membuf` is installed: `examples/demo.py [--size 1GiB]`.
 It needs mke2fs, e2fsck and debugfs (Debian package e2fsprogs), and no root. Everything it makes is
 in ./demo-data, and gone at the end.
 """
@@ -39,7 +39,7 @@ console = Console(highlight=False)
 def main() -> int:
     """Run the demonstration; the exit code."""
     parser = argparse.ArgumentParser(description="Make a disk image, copy it, race it against dd.")
-    parser.add_argument("--size", type=parse_size, default=512 << 20, help="size of the disk image")
+    parser.add_argument("--size", type=parse_size, default=1 << 30, help="size of the disk image")
     size = parser.parse_args().size
     # Where administrators' programs are: not on the path of every user.
     os.environ["PATH"] += ":/usr/sbin:/sbin"

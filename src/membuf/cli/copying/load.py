@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from itertools import groupby
 from types import TracebackType
@@ -108,6 +107,8 @@ class Load:
 
     def digest(self) -> bytes:
         """The SHA-256 of the bytes; any thread may ask."""
+        import hashlib
+
         checksum = hashlib.sha256()
         for _, view in self._views():
             checksum.update(view)

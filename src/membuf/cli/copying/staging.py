@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from pathlib import Path
 
 
@@ -84,4 +83,4 @@ class StagedFile:
 
 
 def _hidden_name() -> str:
-    return f".membuf-{secrets.token_hex(8)}"
+    return f".membuf-{os.urandom(8).hex()}"
