@@ -1,7 +1,7 @@
 """`membuf copy` from and to block devices: in place, never longer than they are, never in use.
 
-A block device is lent to root alone. Where the tests may have none, the file that would be behind it
-takes its place, and each test checks what is true of a file.
+A block device is lent to root alone. Where the tests may have none, the file that would be behind
+it takes its place, and each test checks what is true of a file.
 """
 
 from __future__ import annotations

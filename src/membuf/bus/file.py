@@ -123,7 +123,7 @@ class FileTarget(Target):
     ) -> Iterator[Extent]:
         """The data and the holes of the file, in order, as the file system knows them.
 
-        A file system without holes reports one extent of data.
+        A file system without holes, or a block device, reports one extent of data.
 
         Args:
             offset: where to begin to look, in bytes.
@@ -163,9 +163,11 @@ class FileTarget(Target):
         try:
             return min(os.lseek(self.fileno(), start, whence), end)
         except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise self._system_error(error, f"cannot be searched from {start}") from error
-            return end
+            if error.errno == errno.ENXIO:
+                return end
+            if error.errno == errno.EINVAL:  # it knows nothing of holes
+                return start if whence == os.SEEK_DATA else end
+            raise self._system_error(error, f"cannot be searched from {start}") from error
 
     def _system_error(self, error: OSError, what: str) -> Exception:
         number = error.errno or errno.EIO

@@ -48,8 +48,6 @@ class Source:
 
     def extents(self) -> list[Extent]:
         """The data and the holes that are copied; known sizes only."""
-        if not stat.S_ISREG(self.status.st_mode):
-            return [Extent(self.start, self.size, data=True)]
         return list(self.target.extents(self.start, self.size))
 
     def check_unchanged(self) -> None:
