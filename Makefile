@@ -33,7 +33,7 @@ variant = rm -rf build/variant/$(1) && $(BUILD_PIP) install -q --no-deps --no-bu
 ##@ Use it
 .PHONY: demo
 demo: .venv/.membuf ## install membuf and copy a real disk image with it
-	PATH="$(ROOT)/.venv/bin:$$PATH" examples/demo
+	PATH="$(ROOT)/.venv/bin:$$PATH" examples/demo.py
 
 ##@ Check it
 .PHONY: test
@@ -137,7 +137,7 @@ system-packages:
 # Without the right to install liburing the library still works, on the thread engine.
 .PHONY: user-packages
 user-packages:
-	@tools/system-packages build
+	@tools/system-packages build demo
 	@tools/system-packages io_uring || echo "continuing without io_uring: the thread engine does the I/O"
 
 .venv/.membuf: $(SOURCES) pyproject.toml | user-packages
