@@ -19,8 +19,8 @@ TRAFFIC = """
     interrupts = 0
     while time.monotonic() < end:
         root = None
-        signal.setitimer(signal.ITIMER_REAL, 0.002)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
             root = membuf.Object()
             for _ in itertools.repeat(None):
                 memory = pages.allocate(parent=root, on_cleanup=lambda handle: handle.name)

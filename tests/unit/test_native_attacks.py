@@ -57,7 +57,7 @@ def on_small_stack(function: Callable[[], None]) -> None:
         threading.stack_size(old)
 
 
-# ---- subclasses -----------------------------------------------------------------------------------
+# ---- subclasses ----------------------------------------------------------------------------------
 
 
 class WithDel(membuf.Object):
@@ -156,7 +156,7 @@ def test_a_refused_initialization_keeps_what_was_there() -> None:
     parent.dereference()
 
 
-# ---- objects half-made and dying --------------------------------------------------------------------
+# ---- objects half-made and dying -----------------------------------------------------------------
 
 
 def test_nobody_sees_a_list_without_its_blocks() -> None:
@@ -175,14 +175,14 @@ def test_nobody_sees_a_list_without_its_blocks() -> None:
 
 
 def test_a_list_deleted_by_the_collector_while_it_allocates() -> None:
-    pages = membuf.LookasideList(64)
+    lists = [membuf.LookasideList(64)]
 
     class Deleter:
         def __init__(self) -> None:
             self.itself = self
 
         def __del__(self) -> None:
-            pages.delete()
+            lists[0].delete()
 
     keep = [membuf.Memory(16) for _ in range(1000)]  # no handle is left for reuse
     thresholds = gc.get_threshold()
@@ -193,12 +193,12 @@ def test_a_list_deleted_by_the_collector_while_it_allocates() -> None:
         with pytest.raises((membuf.ObjectDeletedError, membuf.DeletePendingError)):
             for _ in range(1000):
                 gc.enable()
-                pages.allocate()
+                lists[0].allocate()
     finally:
         gc.enable()
         gc.set_threshold(*thresholds)
-    alive = weakref.ref(pages)
-    del pages, keep, Deleter
+    alive = weakref.ref(lists.pop())
+    del keep, Deleter
     gc.collect()
     assert alive() is None
 
@@ -245,7 +245,7 @@ def test_a_freed_block_outlives_its_domain() -> None:
     assert repr(block) == "<membuf.Block 64 bytes tag 'Gone' freed>"
 
 
-# ---- arguments ------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("made", [membuf.Object, membuf.Memory, _native.Domain])
@@ -256,7 +256,7 @@ def test_keywords_that_are_no_strings(made: Callable[..., object]) -> None:
         call()
 
 
-# ---- depth ----------------------------------------------------------------------------------------
+# ---- depth ---------------------------------------------------------------------------------------
 
 DEPTH = 20000
 
