@@ -36,7 +36,7 @@ Memory *memory_new_handle(void)
 #ifndef Py_GIL_DISABLED
     if (handle_count > 0) {
         Memory *self = handles[--handle_count];
-        (void)PyObject_Init((PyObject *)self, &Memory_Type);
+        _Py_NewReference((PyObject *)self); /* its type is still written in it */
         clear(self);
         return self;
     }
@@ -282,10 +282,9 @@ static int memory_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 /* As Object.delete; the usual memory object, with nothing to call and nothing below, takes no walk. */
 static PyObject *memory_delete(Memory *self, PyObject *unused)
 {
-    if (self->block == NULL || !tree_leave(&self->base)) {
+    if (self->block == NULL || !tree_leave(&self->base, DELETE_CALLED | DISPOSING | DISPOSED | DROPPED | DESTROYED)) {
         return object_delete(&self->base, unused);
     }
-    state_or(&self->base, DISPOSING | DISPOSED | DROPPED | DESTROYED);
     self->base.deleted_site = self->block->site == 0 ? 0 : site_take();
     memory_release(self);
     Py_RETURN_NONE;

@@ -279,7 +279,8 @@ PyObject *tree_parent(Object *self);            /* new reference, or None */
 PyObject *tree_children(Object *self);
 /* `site` is where delete was called; the caller keeps it. Exceptions are appended to *errors; without
  * errors no callback runs. */
-bool tree_leave(Object *self); /* a leaf's delete begins: it leaves its parent; false: do it the long way */
+/* A leaf's delete: it leaves its parent and its state says `end`; false: do it the long way. */
+bool tree_leave(Object *self, uint64_t end);
 void tree_delete(Object *self, uint64_t site, PyObject **errors);
 void tree_destroy(Object *self, uint64_t site, PyObject **errors); /* the last reference is gone */
 int raise_errors(PyObject *errors, Object *self);       /* steals; 0 if NULL */

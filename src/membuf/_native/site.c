@@ -19,7 +19,7 @@
 static uint64_t pack(PyCodeObject *code, int instruction)
 {
     uint64_t address = (uintptr_t)code;
-    uint64_t index = instruction < 0 ? 0 : (uint64_t)instruction / CODE_UNIT;
+    uint64_t index = (unsigned)instruction / CODE_UNIT;
     if ((address & ~ADDRESS_MASK) != 0) {
         Py_DECREF(code); /* no room beside the address: better no site than a wrong one */
         return 0;
@@ -99,12 +99,28 @@ int site_hide(PyObject *folder)
     return 0;
 }
 
-static bool is_hidden(PyCodeObject *code)
+static bool has_hidden_path(PyObject *file)
 {
-    PyObject *file = code->co_filename;
     return (size_t)PyUnicode_GET_LENGTH(file) > hidden_length && PyUnicode_IS_ASCII(file) &&
            memcmp(PyUnicode_1BYTE_DATA(file), hidden, hidden_length) == 0;
 }
+
+#ifdef Py_GIL_DISABLED
+#define is_hidden(code) has_hidden_path((code)->co_filename)
+#else
+static bool is_hidden(PyCodeObject *code)
+{
+    static PyObject *visible; /* the file asked about last: its text is compared once, not a million times */
+    if (code->co_filename == visible) {
+        return false;
+    }
+    if (has_hidden_path(code->co_filename)) {
+        return true;
+    }
+    Py_XSETREF(visible, Py_NewRef(code->co_filename));
+    return false;
+}
+#endif
 
 /* The first frame outside the hidden files; their own innermost one if there is none. */
 static uint64_t take_caller(uint64_t innermost)

@@ -113,18 +113,19 @@ static bool begin_delete(Object *self)
 }
 
 /* The same for what has no child, callback or reference: nothing will be walked or called. */
-bool tree_leave(Object *self)
+bool tree_leave(Object *self, uint64_t end)
 {
     uint64_t busy = FROZEN | UNDELETABLE | REFERENCES_MASK;
     if (self->child != NULL || self->extras != NULL || (state_load(self) & busy) != 0) {
         return false;
     }
-    if (self->parent == NULL && freeze(self, DELETE_CALLED)) {
+    if (self->parent == NULL && freeze(self, end)) {
         return true;
     }
     if (self->parent == NULL || !begin_delete(self)) {
         return false;
     }
+    state_or(self, end);
     Py_DECREF(self); /* the ring's reference; the caller of delete has its own */
     return true;
 }
