@@ -148,7 +148,7 @@ static int size_from_long(PyObject *number, const char *name, size_t *out)
 int convert_size(PyObject *value, const char *name, size_t *out)
 {
     if (PyLong_CheckExact(value)) {
-        return size_from_long(value, name, out);
+        return small_size(value, out) ? 0 : size_from_long(value, name, out);
     }
     if (PyBool_Check(value) || !PyIndex_Check(value)) {
         PyErr_Format(PyExc_TypeError, "%s must be an integer (bytes), got %.100s", name, Py_TYPE(value)->tp_name);

@@ -92,16 +92,8 @@ static bool copy_bytes_quickly(Memory *self, PyObject *const *arguments, Py_ssiz
         return false;
     }
     size_t offset = 0, length = (size_t)PyBytes_GET_SIZE(arguments[0]);
-    if (count == 2) {
-        if (!PyLong_CheckExact(arguments[1])) {
-            return false;
-        }
-        long long given = PyLong_AsLongLong(arguments[1]);
-        if (given < 0) {
-            PyErr_Clear();
-            return false;
-        }
-        offset = (size_t)given;
+    if (count == 2 && !(PyLong_CheckExact(arguments[1]) && small_size(arguments[1], &offset))) {
+        return false;
     }
     if (count > 2 || length == 0 || length >= NO_GIL_COPY || offset >= self->size || length > self->size - offset) {
         return false;

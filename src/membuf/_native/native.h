@@ -219,6 +219,21 @@ int parse_arguments(Signature *signature, PyObject *const *arguments, Py_ssize_t
                     PyObject **values);
 int parse_new_arguments(Signature *signature, PyObject *arguments, PyObject *keywords, PyObject **values);
 
+/* The value of an exact int, if it is small and not negative as most are; false: ask the long way. */
+static inline bool small_size(PyObject *number, size_t *out)
+{
+    PyLongObject *value = (PyLongObject *)number;
+#if PY_VERSION_HEX < 0x030C0000
+    Py_ssize_t digits = Py_SIZE(value);
+    *out = digits == 0 ? 0 : value->ob_digit[0];
+    return digits == 0 || digits == 1;
+#else
+    Py_ssize_t compact = PyUnstable_Long_IsCompact(value) ? PyUnstable_Long_CompactValue(value) : -1;
+    *out = (size_t)compact;
+    return compact >= 0;
+#endif
+}
+
 /* Any object with __index__ but bool. Below 0: INVALID_PARAMETER; 2**64 and above: SIZE_MAX. */
 int convert_size(PyObject *value, const char *name, size_t *out);
 int convert_tag(PyObject *value, uint32_t *out); /* not None */
