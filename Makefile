@@ -97,7 +97,13 @@ docs: .venv-test/.membuf ## the documentation, warnings fatal, into docs/_build/
 bench: .venv-test/.membuf ## measure against the peers and fill the README's table
 	tools/system-packages bench
 	$(TOOLS)/pip install -q --group bench
-	$(TOOLS)/python -m bench
+	$(TOOLS)/python -m bench --write
+
+.PHONY: instructions
+instructions: .venv-test/.membuf ## instruction counts of the hot paths against the recorded ones
+	tools/system-packages instructions
+	$(TOOLS)/python -m bench.instructions
+	! $(TOOLS)/python -m bench.instructions --plant --only "lookaside allocate + delete"
 
 .PHONY: ci
 ci: ## everything the landing check runs

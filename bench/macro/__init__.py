@@ -1,0 +1,1 @@
+"""Measurements of whole programs, and of files."""
