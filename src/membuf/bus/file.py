@@ -261,7 +261,7 @@ def _open(path: str, flags: int, permissions: int) -> int:
         if number == errno.EINVAL and flags & os.O_DIRECT:
             raise from_status(
                 st.STATUS_NOT_SUPPORTED,
-                f"the file system of {path} has no direct I/O: open it without direct=True",
+                f"{path}, or its file system, has no direct I/O: open it without direct=True",
             ) from error
         raise from_errno(number, "cannot open the target", path) from error
 
@@ -269,8 +269,6 @@ def _open(path: str, flags: int, permissions: int) -> int:
 def _limits(fd: int, name: str, *, direct: bool) -> Limits:
     if stat.S_ISDIR(os.fstat(fd).st_mode):
         raise from_errno(errno.EISDIR, "a target is a file, a device or a stream", name)
-    if direct and _is_stream(fd):
-        raise InvalidParameterError(f"{name} is a stream, which has no direct I/O")
     return limits_of(fd, name, direct=direct)
 
 

@@ -46,7 +46,7 @@ def limits_of(fd: int, name: str, *, direct: bool) -> Limits:
     if answer == (0, 0):
         raise from_status(
             st.STATUS_NOT_SUPPORTED,
-            f"the file system of {name} has no direct I/O: open it without direct=True",
+            f"{name}, or its file system, has no direct I/O: open it without direct=True",
         )
     if answer is not None:
         return Limits(*answer)

@@ -55,6 +55,7 @@ cdef struct Operation:
     bint data_only
     bint may_block
     bint ignores_state
+    int region
     int error
     int cancelled
     int vector_count
@@ -73,6 +74,8 @@ cdef int hold_take(
     Hold *hold, object memory, bint writable, char **address, Py_ssize_t *size
 ) except -1
 cdef void hold_drop(Hold *hold) noexcept
+cdef bint hold_region(Hold *hold, void **domain, void **base, size_t *size) noexcept
+cdef void unhold_region(void *domain, void *base) noexcept
 
 cdef bint operation_advance(Operation *operation, ssize_t result) noexcept nogil
 cdef bint operation_run(Operation *operation) noexcept nogil

@@ -96,6 +96,15 @@ cdef void hold_drop(Hold *hold) noexcept:
         core.unhold(&hold.detail.native)
 
 
+cdef bint hold_region(Hold *hold, void **domain, void **base, size_t *size) noexcept:
+    """Keep the mapping around a held memory object mapped; False where it is not the core's."""
+    return core.region_hold(&hold.detail.native, domain, base, size) == 1
+
+
+cdef void unhold_region(void *domain, void *base) noexcept:
+    core.region_unhold(domain, base)
+
+
 cdef void skip(Operation *operation, size_t count) noexcept nogil:
     """Move the start of what is left past `count` bytes, which are fewer than what is left."""
     while count >= operation.vectors.iov_len:

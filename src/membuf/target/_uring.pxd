@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from membuf.target._batch cimport Batch
 from membuf.target._operation cimport Operation
 from membuf.target._port cimport Packet
+from membuf.target._regions cimport Regions
 
 
 cdef extern from "liburing.h" nogil:
@@ -42,6 +43,7 @@ cdef class Ring:
     cdef readonly unsigned unsubmitted
     cdef readonly unsigned long long submissions
     cdef object backlog
+    cdef Regions regions
     cdef bint flushing
     cdef object lane
     cdef object loop
@@ -49,6 +51,7 @@ cdef class Ring:
     cdef io_uring_sqe *entry(self) noexcept nogil
     cdef bint push(self, Operation *operation, uint64_t mark) noexcept nogil
     cdef int submit(self, bint wait) noexcept nogil
+    cdef void find_regions(self, Batch batch) noexcept
     cdef bint drive(self, Batch batch) noexcept nogil
     cdef void feed(self, Batch batch) noexcept nogil
     cdef void take_operations(self) noexcept nogil

@@ -23,6 +23,7 @@ from membuf.target._operation cimport (
     operation_advance,
 )
 from membuf.target._port cimport Packet, Port
+from membuf.target._regions cimport Regions
 
 from membuf.base.errors import from_errno
 
@@ -60,6 +61,11 @@ cdef extern from "liburing.h" nogil:
         io_uring_sqe *sqe, int fd, const iovec *vectors, unsigned count, uint64_t offset)
     void io_uring_prep_writev(
         io_uring_sqe *sqe, int fd, const iovec *vectors, unsigned count, uint64_t offset)
+    void io_uring_prep_read_fixed(
+        io_uring_sqe *sqe, int fd, void *buffer, unsigned count, uint64_t offset, int region)
+    void io_uring_prep_write_fixed(
+        io_uring_sqe *sqe, int fd, const void *buffer, unsigned count, uint64_t offset,
+        int region)
     void io_uring_prep_fsync(io_uring_sqe *sqe, int fd, unsigned flags)
     void io_uring_prep_poll_add(io_uring_sqe *sqe, int fd, unsigned mask)
     void io_uring_prep_cancel64(io_uring_sqe *sqe, uint64_t data, int flags)
@@ -92,10 +98,23 @@ cdef void prepare(Operation *operation, io_uring_sqe *sqe) noexcept nogil:
             io_uring_prep_writev(sqe, operation.fd, operation.vectors, size, offset)
         return
     size = <unsigned>min(operation.length - operation.done, <size_t>TRANSFER_MAXIMUM)
-    if operation.kind == OPERATION_READ:
+    if operation.region >= 0:
+        prepare_registered(operation, sqe, size, offset)
+    elif operation.kind == OPERATION_READ:
         io_uring_prep_read(sqe, operation.fd, start_of(operation), size, offset)
     else:
         io_uring_prep_write(sqe, operation.fd, start_of(operation), size, offset)
+
+
+cdef void prepare_registered(
+    Operation *operation, io_uring_sqe *sqe, unsigned size, uint64_t offset
+) noexcept nogil:
+    if operation.kind == OPERATION_READ:
+        io_uring_prep_read_fixed(
+            sqe, operation.fd, start_of(operation), size, offset, operation.region)
+    else:
+        io_uring_prep_write_fixed(
+            sqe, operation.fd, start_of(operation), size, offset, operation.region)
 
 
 cdef inline void *start_of(Operation *operation) noexcept nogil:
@@ -126,6 +145,8 @@ cdef class Ring:
         self.idles = idles
         self.depth = depth
         self.backlog = deque()
+        self.regions = Regions()
+        self.regions.ring = &self.ring
 
     def __dealloc__(self):
         if self.open:
@@ -140,6 +161,12 @@ cdef class Ring:
             self.open = False
             self.lane = self.loop = None
             io_uring_queue_exit(&self.ring)
+            self.regions.let_go()
+
+    @property
+    def registered_bytes(self):
+        """Memory that the system need not look up at each transfer."""
+        return self.regions.registered_bytes
 
     def fileno(self):
         """The descriptor; it is readable when something has come back."""
@@ -193,6 +220,7 @@ cdef class Ring:
         """
         cdef bint over = False
         raised = None
+        self.find_regions(batch)
         while not over:
             with nogil:
                 over = self.drive(batch)
@@ -204,6 +232,15 @@ cdef class Ring:
                     batch.gate.cancelled = True
         if raised is not None:
             raise raised
+
+    cdef void find_regions(self, Batch batch) noexcept:
+        cdef Py_ssize_t index
+        cdef Operation *operation
+        for index in range(batch.count):
+            operation = &batch.operations[index]
+            operation.region = -1
+            if operation.offset_mask:
+                operation.region = self.regions.find(&batch.holds[index], operation)
 
     cdef bint drive(self, Batch batch) noexcept nogil:
         """Send and take back until all is over (True) or a signal came (False)."""
@@ -370,6 +407,10 @@ cdef class Ring:
     cdef void send(self, Packet packet) noexcept:
         # The ring owns a reference until the packet has come back.
         Py_INCREF(packet)
+        packet.operation.region = -1
+        if packet.operation.offset_mask and packet.operation.vector_count == 1:
+            # Only direct I/O has the system look up the pages of the memory.
+            packet.operation.region = self.regions.find(&packet.hold, &packet.operation)
         self.push_packet(packet, <uint64_t><uintptr_t><void *>packet)
 
     cdef void push_packet(self, Packet packet, uint64_t mark) noexcept:
