@@ -12,7 +12,12 @@ import membuf.verifier
 from tests.leak.calls import CALLS
 from tests.support import run_python
 
-UNIQUE = {call: name for name, call in reversed(CALLS.items())}
+# Written in Python: how these fare without memory is a matter of the interpreter, which crashes
+# (3.12, 3.13) where it has none for the frame of a generator.
+IN_PYTHON = ("align_up", "Domain", "MemoryDescriptor", "pool.statistics", "verifier.faults")
+NATIVE = {call: name for name, call in reversed(CALLS.items())}
+for name in IN_PYTHON:
+    del NATIVE[CALLS[name]]
 # The calls that take blocks from the current domain.
 SWEPT = (
     "Memory",
@@ -38,7 +43,6 @@ PROGRAM = """
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda args: None
     call = CALLS[sys.argv[1]]
-    PURE = sys.argv[1] in ("align_up", "MemoryDescriptor", "verifier.faults")  # all in Python
     call()
 
     def outcome(nth):
@@ -56,7 +60,7 @@ PROGRAM = """
             return any(is_expected(inner) for inner in error.exceptions)
         if isinstance(error, SystemError):
             # Python 3.11 itself: no memory for the frame of a Python function.
-            return "<function" in str(error) or PURE and "without exception set" in str(error)
+            return "<function" in str(error)
         while error is not None:
             if isinstance(error, (MemoryError, pickle.PicklingError)):
                 return True
@@ -79,7 +83,7 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize("name", UNIQUE.values())
+@pytest.mark.parametrize("name", NATIVE.values())
 def test_any_allocation_may_fail(name: str) -> None:
     child = run_python(PROGRAM, name, "250")
     assert (child.returncode, child.stdout) == (0, "survived\n"), child.stderr
@@ -89,6 +93,7 @@ def points_of(call: Callable[[], None]) -> int:
     """How many times a call asks the pool for memory."""
     with membuf.Domain(tag="Swep") as domain:
         call()
+        gc.collect()
         return domain.statistics().allocation_points
 
 
