@@ -45,8 +45,7 @@ class Load:
         blocks = self.size // self.block
         if self.sequential:
             return cycle(range(0, blocks * self.block, self.block))
-        source = random.Random(1)
-        return cycle([source.randrange(blocks) * self.block for _ in range(OFFSETS)])
+        return cycle(random.Random(1).choices(range(0, blocks * self.block, self.block), k=OFFSETS))
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def packets(load: Load, target: Any) -> Outcome:
         def send(memory: membuf.Memory) -> None:
             packet = target.make_packet(READ, memory, next(offsets), 0, None)
             packet.callback = completed
-            target.send_packet(packet, synchronous=False, timeout=None, ignore_state=False)
+            target.send_packet(packet, False, None, False)
 
         def completed(packet: Any) -> None:
             nonlocal flying
