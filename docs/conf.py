@@ -60,5 +60,6 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar|ContextType)"),
     (r"py:.*", r"_\w+|.*\._\w+"),  # type variables and private aliases
     # What targets are made of: for those who write one, and read its source.
-    (r"py:.*", r"membuf\.target\.(_port\.\w+|engine\.Engine)|membuf\..*\.RequestTarget"),
+    (r"py:.*", r"Port|Engine|membuf\.target\.(_port\.\w+|engine\.Engine|endpoint\.Endpoint)"),
+    (r"py:.*", r"membuf\..*\.RequestTarget"),
 ]

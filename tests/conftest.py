@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 import membuf
+from tests.engines import HAVE_URING
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,11 +25,17 @@ hypothesis.settings.load_profile("membuf")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to run on the source tree where the installed wheel was to be tested."""
+    """Refuse to run on something else than what was to be tested."""
     if os.environ.get("MEMBUF_TEST_INSTALLED") == "1" and is_inside_source(Path(membuf.__file__)):
         raise pytest.UsageError(
             f"the installed wheel was to be tested, but membuf came from {membuf.__file__}; "
             "install the wheel into this environment (make test does)"
+        )
+
+    if not HAVE_URING and os.environ.get("MEMBUF_TEST_ENGINES") != "threads":
+        raise pytest.UsageError(
+            "this build has no io_uring engine, and half of the target tests would be missing: "
+            "build it with liburing, or say MEMBUF_TEST_ENGINES=threads (make test-threads does)"
         )
 
 

@@ -190,7 +190,8 @@ def test_a_full_file_system(src: Path, tmp_path: Path, how: tuple[str, ...]) -> 
     assert rest.split() == ["5", "precious", "dst"]
     assert failure["ok"] is False
     assert (failure["exit_code"], failure["errno"]) == (FULL, errno.ENOSPC)
-    assert MIB <= failure["offset"] < 2 * MIB
+    # Not the last of what fitted: a write that was slow to start may be far behind the others.
+    assert 0 <= failure["offset"] < 2 * MIB
     assert f"at offset {failure['offset']}: No space left on device" in failure["error"]
 
 

@@ -79,3 +79,4 @@ cdef void unhold_region(void *domain, void *base) noexcept
 
 cdef bint operation_advance(Operation *operation, ssize_t result) noexcept nogil
 cdef bint operation_run(Operation *operation) noexcept nogil
+cdef Py_ssize_t exact_size(object value, str name) except? -1

@@ -11,6 +11,8 @@ The rules for a short result, the same for every engine:
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_Clear
+from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_Import
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -18,9 +20,12 @@ from libc.errno cimport EAGAIN, EINTR, EINVAL, EIO, errno
 from posix.uio cimport iovec
 
 from membuf.base.errors import AccessViolationError
+from membuf.target import failures
 
 
 cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+    Py_ssize_t PyLong_AsSsize_t(object number) noexcept
     bint Py_IS_TYPE(object instance, PyTypeObject *type)
 
 cdef extern from "<errno.h>" nogil:
@@ -195,3 +200,23 @@ cdef bint operation_run(Operation *operation) noexcept nogil:
             return True
         if result == -EINTR:
             return False
+
+
+cdef Py_ssize_t exact_size(object value, str name) except? -1:
+    """An offset or length from a caller: an integer, at least 0."""
+    cdef Py_ssize_t size
+    if PyLong_CheckExact(value):
+        size = PyLong_AsSsize_t(value)
+        if size >= 0:
+            return size
+        PyErr_Clear()
+    return unusual_size(value, name)
+
+
+cdef Py_ssize_t unusual_size(object value, str name) except? -1:
+    cdef object number = failures.exact_index(value, name)
+    if number < 0:
+        raise failures.negative(name, number)
+    if number > PY_SSIZE_T_MAX:
+        raise failures.out_of_range(name, number)
+    return number

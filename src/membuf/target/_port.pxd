@@ -4,6 +4,13 @@ from membuf.target._operation cimport Hold, Operation
 from posix.uio cimport iovec
 
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
+cdef extern from "<errno.h>" nogil:
+    int ECANCELED
+
+
 cdef enum:
     PACKET_READY = 0
     PACKET_STARTED = 1

@@ -12,9 +12,8 @@ import threading
 cimport cython
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.exc cimport (
-    PyErr_CheckSignals, PyErr_Clear, PyErr_SetObject, PyErr_WriteUnraisable,
+    PyErr_CheckSignals, PyErr_SetObject, PyErr_WriteUnraisable,
 )
-from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
@@ -22,20 +21,13 @@ from libc.string cimport memset
 from posix.uio cimport iovec
 
 from membuf.target._operation cimport (
-    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, hold_drop, hold_take,
-    operation_run,
+    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, exact_size, hold_drop,
+    hold_take, operation_run,
 )
 
 from membuf.request.buffers import resolve
 from membuf.target import failures
 
-
-cdef extern from "Python.h":
-    Py_ssize_t PY_SSIZE_T_MAX
-    Py_ssize_t PyLong_AsSsize_t(object number) noexcept
-
-cdef extern from "<errno.h>" nogil:
-    int ECANCELED
 
 cdef extern from *:
     """
@@ -47,26 +39,6 @@ cdef extern from *:
 
 class PortShutError(Exception):
     """The port does not take transfers now; the target decides what becomes of this one."""
-
-
-cdef Py_ssize_t exact_size(object value, str name) except? -1:
-    """An offset or length from a caller: an integer, at least 0."""
-    cdef Py_ssize_t size
-    if PyLong_CheckExact(value):
-        size = PyLong_AsSsize_t(value)
-        if size >= 0:
-            return size
-        PyErr_Clear()
-    return unusual_size(value, name)
-
-
-cdef Py_ssize_t unusual_size(object value, str name) except? -1:
-    cdef object number = failures.exact_index(value, name)
-    if number < 0:
-        raise failures.negative(name, number)
-    if number > PY_SSIZE_T_MAX:
-        raise failures.out_of_range(name, number)
-    return number
 
 
 cdef inline Py_ssize_t optional_size(object length) except? -1:
