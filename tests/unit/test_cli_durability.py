@@ -37,8 +37,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(os, "fsync", noting("fsync", os.fsync))
     monkeypatch.setattr(os, "replace", noting("rename", os.replace))
-    monkeypatch.setattr(FileTarget, "write_async", noting("write", FileTarget.write_async))
-    monkeypatch.setattr(FileTarget, "read_async", noting("read", FileTarget.read_async))
+    monkeypatch.setattr(FileTarget, "write", noting("write", FileTarget.write))
+    monkeypatch.setattr(FileTarget, "read", noting("read", FileTarget.read))
     monkeypatch.setattr(FileTarget, "flush", noting("flush", FileTarget.flush))
     return made
 

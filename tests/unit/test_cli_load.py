@@ -27,7 +27,7 @@ def filled(blocks: membuf.LookasideList, data: bytes) -> Load:
     load = Load(blocks, 0, len(data))
     for start in range(0, len(data), BLOCK):
         part = data[start : start + BLOCK]
-        memory, keywords = load.part(start, len(part))
+        (memory,), keywords = load.part(start, len(part))
         memory.copy_from(part, keywords["memory_offset"])
     return load
 
@@ -48,11 +48,12 @@ def test_a_load_that_cannot_be_had_in_full_gives_back_what_it_has() -> None:
 
 def test_parts_are_whole_blocks_or_inside_one(blocks: membuf.LookasideList) -> None:
     with Load(blocks, 0, 3 * BLOCK) as load:
-        several, nothing = load.part(BLOCK, 2 * BLOCK)
-        assert (len(several), nothing) == (2, {})
+        several, _ = load.part(BLOCK, 2 * BLOCK)
+        assert len(several) == 2
         one, inside = load.part(BLOCK + 100, 200)
-        assert one is several[0]
+        assert one == several[:1]
         assert inside == {"memory_offset": 100, "memory_length": 200}
+        assert load.placed(several, 7) == [(several[0], 7), (several[1], 7 + BLOCK)]
 
 
 @given(st.lists(st.sampled_from([b"\0", b"\1"]), min_size=1, max_size=8), st.integers(0, GRAIN - 1))

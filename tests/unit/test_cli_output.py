@@ -124,7 +124,7 @@ def test_the_result_as_plain_lines(src: Path, tmp_path: Path) -> None:
     pattern = r"  4\.0 MiB \(3\.0 MiB of data, 1\.0 MiB of holes\) in \d\.\d+ s, [\d.]+ [KMG]iB/s"
     assert re.fullmatch(pattern, moved)
     assert safe == "  durable"
-    assert how.startswith("  buffered, 8 x 1.0 MiB, ")
+    assert how.startswith("  buffered, 4 x 1.0 MiB, ")
     names, row = table.splitlines()
     assert names.split("  ")[-1] == "outstanding"
     assert row.split()[:3] == ["Copy", "non-paged", "3"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membuf.bus import Extent
-from membuf.cli.copying.plan import TRIP_SIZE, aligned, pieces, trip_size
+from membuf.cli.copying.plan import TRIP_SIZE, Crewing, aligned, crewing, pieces
 
 BORDERS = st.sets(st.integers(1, 1 << 20), max_size=12)
 BLOCKS = st.sampled_from([512, 1000, 4096, 65536, 1 << 20])
@@ -27,8 +27,9 @@ def extents_between(start: int, borders: set[int], *, data_first: bool) -> list[
 def test_pieces_cover_the_data_and_nothing_else(
     start: int, borders: set[int], data_first: bool, block_size: int
 ) -> None:
+    trip = crewing(block_size, 8, ring=False).trip
     extents = extents_between(start, borders, data_first=data_first)
-    cut = list(pieces(extents, block_size))
+    cut = list(pieces(extents, block_size, trip))
     covered: list[tuple[int, int]] = []
     for offset, length in cut:
         if covered and covered[-1][1] == offset:
@@ -42,15 +43,22 @@ def test_pieces_cover_the_data_and_nothing_else(
 def test_a_piece_is_whole_blocks_or_less_than_one(
     start: int, borders: set[int], block_size: int
 ) -> None:
-    for _, length in pieces(extents_between(start, borders, data_first=True), block_size):
-        assert 0 < length <= trip_size(block_size)
+    trip = crewing(block_size, 8, ring=True).trip
+    for _, length in pieces(extents_between(start, borders, data_first=True), block_size, trip):
+        assert 0 < length <= trip
         assert length < block_size or length % block_size == 0
 
 
-def test_small_blocks_share_a_request_and_large_ones_do_not() -> None:
-    assert trip_size(512) == TRIP_SIZE
-    assert trip_size(100_000) == 200_000
-    assert trip_size(TRIP_SIZE * 8) == TRIP_SIZE * 8
+def test_small_blocks_are_carried_together_and_large_ones_are_not() -> None:
+    assert crewing(512, 8, ring=False) == Crewing(8, TRIP_SIZE)
+    assert crewing(100_000, 8, ring=False) == Crewing(8, 200_000)
+    assert crewing(TRIP_SIZE * 8, 3, ring=False) == Crewing(3, TRIP_SIZE * 8)
+
+
+def test_a_ring_is_shared_by_two_halves() -> None:
+    assert crewing(1 << 20, 8, ring=True) == Crewing(2, 4 << 20)
+    assert crewing(1 << 20, 1, ring=True) == Crewing(1, 1 << 20)
+    assert crewing(512, 8, ring=True) == Crewing(2, TRIP_SIZE)
 
 
 @given(st.integers(0, 9999), BORDERS, st.booleans(), st.sampled_from([1, 512, 4096]))

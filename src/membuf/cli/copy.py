@@ -53,8 +53,13 @@ class EngineName(enum.StrEnum):
     """What moves the bytes."""
 
     AUTO = "auto"
-    IO_URING = "io_uring"
     THREADS = "threads"
+    IO_URING = "io_uring"
+
+    @property
+    def chosen(self) -> str:
+        """The engine that is meant: for whole blocks, threads have measured no slower anywhere."""
+        return self.THREADS.value if self is self.AUTO else self.value
 
 
 def block_size(text: str | int) -> int:
@@ -94,7 +99,7 @@ SPARSE: Final = typer.Option(
 )
 VERIFY: Final = typer.Option("--verify", help="Read DST back and compare SHA-256 checksums.")
 ENGINE: Final = typer.Option(
-    "--engine", "-e", metavar="NAME", help="What moves the bytes: auto, io_uring or threads."
+    "--engine", "-e", metavar="NAME", help="What moves the bytes: threads, io_uring or auto."
 )
 JSON: Final = typer.Option("--json", help="Print the result as one object.")
 QUIET: Final = typer.Option("--quiet", help="Show no progress.")
@@ -104,7 +109,7 @@ def command(
     source: Annotated[str, SOURCE],
     destination: Annotated[str, DESTINATION],
     block_size: Annotated[int, BLOCK_SIZE] = 1 << 20,
-    queue_depth: Annotated[int, QUEUE_DEPTH] = 8,
+    queue_depth: Annotated[int, QUEUE_DEPTH] = 4,
     direct: Annotated[bool, DIRECT] = False,
     sparse: Annotated[bool | None, SPARSE] = None,
     verify: Annotated[bool, VERIFY] = False,
@@ -121,7 +126,7 @@ def command(
         direct=direct,
         sparse=sparse,
         verify=verify,
-        engine=engine.value,
+        engine=engine.chosen,
     )
     raise typer.Exit(run(job, as_json=json, quiet=quiet))
 

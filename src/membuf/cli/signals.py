@@ -1,22 +1,20 @@
-"""Ctrl-C, SIGTERM and SIGHUP as exceptions, also while an event loop runs."""
+"""Ctrl-C, SIGTERM and SIGHUP as exceptions in the main thread."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from membuf.cli.failure import Interrupted
 
-_T = TypeVar("_T")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Within it, a signal raises `Interrupted` in the main thread, so that everything cleans up.
+    """Within it the first signal raises `Interrupted`, so that everything cleans up; others wait.
 
     A signal that was ignored before (`nohup`) stays ignored.
 
@@ -29,8 +27,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._received: int | None = None
-        self._cancel: Callable[[], object] | None = None
+        self._raises = True
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -48,51 +45,16 @@ class Signals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Run a coroutine on an event loop of its own; a signal cancels it and raises at the end.
-
-        What it awaits is given the time to end: a memory object is never let go while the system
-        may still write into it.
-        """
-        results: list[_T] = []
-        with self.held_back():
-            try:
-                results.append(asyncio.run(self._cancellable(coroutine)))
-            except asyncio.CancelledError:
-                if self._received is None:
-                    raise
-        if self._received is not None:
-            raise Interrupted(self._received)
-        return results[0]
-
-    async def _cancellable(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        task = asyncio.ensure_future(coroutine)
-        loop = asyncio.get_running_loop()
-        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        if self._received is not None:
-            task.cancel()
-        try:
-            return await task
-        finally:
-            self._cancel = _ignore
-
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
-        """Within it a signal is only noted: for what must not be left half done."""
-        self._cancel = _ignore
+        """Within it signals are let pass: for the last step, which must not be left half done."""
+        raises, self._raises = self._raises, False
         try:
             yield
         finally:
-            self._cancel = None
+            self._raises = raises
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        first = self._received is None
-        self._received = number
-        if self._cancel is None:
+        if self._raises:
+            self._raises = False
             raise Interrupted(number)
-        if first:
-            self._cancel()
-
-
-def _ignore() -> None:
-    pass

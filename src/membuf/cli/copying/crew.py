@@ -1,43 +1,87 @@
-"""Several tasks that do the same work until there is none, and fail as one."""
+"""Several threads that do the same work until there is none, and fail as one."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Callable
+from typing import Final
 
+from membuf.cli.copying.job import Watcher
 from membuf.cli.failure import CommandError
 
+_TICK_SECONDS: Final = 0.1
 
-async def crew(size: int, work: Callable[[], Awaitable[bool]], *, patient: bool) -> None:
-    """Have `size` tasks call `work` until it says that there is no more.
+
+class CancelledError(Exception):
+    """What a thread raises that waited for others when all were told to stop; nobody sees it."""
+
+
+class Crew:
+    """Threads at work, while the thread that sent them looks on.
 
     Args:
-        size: how many at once.
-        work: does one piece; returns whether there was one.
+        watcher: is told every moment that time has passed.
+        cancel: ends what a thread may wait for without end.
         patient: after a failure wait for what the others have begun, so that of several failures
             the lowest in the copy is raised; else cancel it, because it may wait for ever.
-
-    Raises:
-        CommandError: `work` failed.
     """
-    failures: list[CommandError] = []
 
-    async def member() -> None:
+    def __init__(
+        self, watcher: Watcher, cancel: Callable[[], object], *, patient: bool = True
+    ) -> None:
+        self._watcher = watcher
+        self._cancel = cancel
+        self._patient = patient
+        self._failures: list[BaseException] = []
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def run(self, size: int, work: Callable[[], bool]) -> None:
+        """Have `size` threads call `work` until it says that there is no more.
+
+        Returns, or raises, when all of them have ended.
+
+        Raises:
+            CommandError: `work` failed.
+            Interrupted: a signal came; what was on its way was cancelled.
+        """
+        threads = [
+            threading.Thread(target=self._member, args=(work,), name=f"membuf-copy-{number}")
+            for number in range(size)
+        ]
         try:
-            while not failures and await work():
-                pass
-        except CommandError as failure:
-            failures.append(failure)
-            if not patient:
-                raise
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_TICK_SECONDS)
+                    self._watcher.tick()
+        except BaseException:
+            self._stopped = True
+            self._cancel()
+            raise
+        finally:
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        if self._failures:
+            raise min(self._failures, key=_order)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(size):
-                group.create_task(member())
-    except ExceptionGroup as group:
-        others = [error for error in group.exceptions if not isinstance(error, CommandError)]
-        if others:
-            raise others[0] from None
-    if failures:
-        raise min(failures, key=lambda failure: failure.offset or 0)
+    def _member(self, work: Callable[[], bool]) -> None:
+        try:
+            while not self._stopped and work():
+                pass
+        except BaseException as failure:  # noqa: BLE001  # `run` raises it
+            with self._lock:
+                first, self._stopped = not self._stopped, True
+                if first or self._patient:
+                    self._failures.append(failure)
+            if first and not self._patient:
+                self._cancel()
+
+
+def _order(failure: BaseException) -> tuple[bool, int]:
+    """What is no failure of a transfer, a defect, comes first; then the lowest offset."""
+    if isinstance(failure, CommandError):
+        return True, failure.offset or 0
+    return False, 0

@@ -1,29 +1,26 @@
-"""The copy itself: loads on their way from a reader to a writer, several at once."""
+"""The copy itself: threads that carry loads from a reader to a writer."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import threading
 import time
-from collections.abc import AsyncIterator
 from typing import Final
 
 from membuf.bus import Extent
-from membuf.cli.copying.crew import crew
+from membuf.cli.copying.crew import Crew
 from membuf.cli.copying.destination import Destination, open_destination
 from membuf.cli.copying.job import Job, Result, Watcher
-from membuf.cli.copying.load import Load
-from membuf.cli.copying.plan import HOLE_GRAIN, aligned
+from membuf.cli.copying.plan import HOLE_GRAIN, Crewing, aligned, crewing
 from membuf.cli.copying.reader import PieceReader, Reader, StreamReader
 from membuf.cli.copying.source import Source, open_source
-from membuf.cli.copying.verification import Checksum, Verification, checksum_of
+from membuf.cli.copying.transfer import IO_URING
+from membuf.cli.copying.verification import Checksum, Verification
 from membuf.cli.copying.writer import make_writer
 from membuf.cli.failure import CommandError, ExitCode, system_failure
 from membuf.cli.signals import Signals
 from membuf.pool import Domain, LookasideList
 
 TAG: Final = "Copy"
-_TICK_SECONDS: Final = 0.1
 
 
 def copy(job: Job, watcher: Watcher, signals: Signals) -> Result:
@@ -53,13 +50,13 @@ def copy(job: Job, watcher: Watcher, signals: Signals) -> Result:
         open_destination(job, source) as destination,
     ):
         _check_fit(job, source, destination)
-        moving = _Copy(job, source, destination, watcher)
-        signals.run(moving.run(domain))
+        copying = _Copy(job, source, destination, watcher)
+        copying.run(domain)
         with signals.held_back():
             _commit(destination)
         return Result(
-            bytes=moving.total,
-            bytes_written=moving.written,
+            bytes=copying.total,
+            bytes_written=copying.written,
             seconds=time.perf_counter() - started,
             durable=destination.durable,
             verified=job.verify,
@@ -82,38 +79,45 @@ class _Copy:
         self._watcher = watcher
         self._holes: list[Extent] = []
         self._checksums: list[Checksum] = []
+        self._lock = threading.Lock()
 
-    async def run(self, domain: Domain) -> None:
+    def run(self, domain: Domain) -> None:
         """Move the bytes, make them durable, verify them; the memory comes from `domain`."""
-        limits = (self._source.target.limits, self._destination.target.limits)
-        alignment = max(limit.memory for limit in limits)
-        with LookasideList(
-            self._job.block_size, tag=TAG, parent=domain, alignment=max(alignment, 16)
-        ) as blocks:
-            async with _ticking(self._watcher):
-                await self._move(blocks)
-                self._watcher.begin("flushing", None)
-                await asyncio.to_thread(self._flush)
-                if self._job.verify:
-                    verification = Verification(self._destination, blocks, self._watcher)
-                    await verification.run(self._checksums, self._holes, self._job.queue_depth)
+        job, targets = self._job, (self._source.target, self._destination.target)
+        ring = all(target.engine == IO_URING for target in targets)
+        crew = crewing(job.block_size, job.queue_depth, ring=ring)
+        alignment = max(16, *(target.limits.memory for target in targets))
+        with LookasideList(job.block_size, tag=TAG, parent=domain, alignment=alignment) as blocks:
+            self._move(blocks, crew)
+            self._watcher.begin("flushing", None)
+            Crew(self._watcher, lambda: None).run(1, self._flush)
+            if job.verify:
+                verification = Verification(self._destination, blocks, crew, self._watcher)
+                verification.run(self._checksums, self._holes)
 
-    async def _move(self, blocks: LookasideList) -> None:
-        reader = await asyncio.to_thread(self._make_reader, blocks)
+    def _move(self, blocks: LookasideList, crew: Crewing) -> None:
+        reader = self._make_reader(blocks, crew.trip)
         writer = make_writer(self._destination, sparse=self._job.sparse is True)
 
-        async def work() -> bool:
-            load = await reader.next()
+        def carry() -> bool:
+            load = reader.next()
             if load is None:
                 return False
             with load:
-                async with self._checksummed(load):
-                    await writer.write(load)
-                self._watcher.advance(load.length)
+                if self._job.verify:
+                    self._checksums.append(Checksum(load.offset, load.length, load.digest()))
+                writer.write(load)
+                with self._lock:
+                    self._watcher.advance(load.length)
             return True
 
+        def cancel() -> None:
+            writer.cancel()
+            self._source.target.purge(wait=False)
+            self._destination.target.purge(wait=False)
+
         streams = not self._source.size or self._destination.target.stream
-        await crew(self._job.queue_depth, work, patient=not streams)
+        Crew(self._watcher, cancel, patient=not streams).run(crew.threads, carry)
         writer.finish()
         self._source.check_unchanged()
         self._source.leave_at(self._source.start + reader.total)
@@ -124,13 +128,13 @@ class _Copy:
             raise system_failure(f"cannot make {name} end", error, offset=reader.total) from error
         self.total, self.written = reader.total, writer.written
 
-    def _make_reader(self, blocks: LookasideList) -> Reader:
+    def _make_reader(self, blocks: LookasideList, trip: int) -> Reader:
         if not self._source.size:
             self._watcher.begin("copying", None)
             return StreamReader(self._source, blocks, whole=not self._destination.target.stream)
         extents = self._extents()
         self._watcher.begin("copying", sum(extent.length for extent in extents if extent.data))
-        return PieceReader(self._source, extents, blocks)
+        return PieceReader(self._source, extents, blocks, trip)
 
     def _extents(self) -> list[Extent]:
         """What is read, once the holes are made that need no writing."""
@@ -148,23 +152,12 @@ class _Copy:
                 found.append(extent._replace(data=True))
         return found
 
-    @contextlib.asynccontextmanager
-    async def _checksummed(self, load: Load) -> AsyncIterator[None]:
-        """Compute the checksum of a load while it is written; memory is read by both."""
-        if not self._job.verify:
-            yield
-            return
-        computing = asyncio.create_task(checksum_of(load))
-        try:
-            yield
-        finally:
-            self._checksums.append(await computing)
-
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
         try:
             self._destination.flush()
         except OSError as error:
             raise _not_durable(self._destination, error) from error
+        return False
 
 
 def _check_fit(job: Job, source: Source, destination: Destination) -> None:
@@ -189,19 +182,3 @@ def _commit(destination: Destination) -> None:
 
 def _not_durable(destination: Destination, error: OSError) -> CommandError:
     return system_failure(f"{destination.name} could not be made durable", error)
-
-
-@contextlib.asynccontextmanager
-async def _ticking(watcher: Watcher) -> AsyncIterator[None]:
-    """Let the watcher show something every moment."""
-
-    async def tick() -> None:
-        while True:
-            watcher.tick()
-            await asyncio.sleep(_TICK_SECONDS)
-
-    ticking = asyncio.create_task(tick())
-    try:
-        yield
-    finally:
-        ticking.cancel()

@@ -22,7 +22,7 @@ class Job:
         direct: bypass the page cache, where source and destination have one.
         sparse: True makes holes of zeros, None keeps the source's holes, False writes everything.
         verify: read the destination back and compare checksums.
-        engine: "auto", "io_uring" or "threads".
+        engine: "threads" or "io_uring".
 
     >>> Job(source="disk.img", destination="-").block_size
     1048576
@@ -31,11 +31,11 @@ class Job:
     source: str
     destination: str
     block_size: int = 1 << 20
-    queue_depth: int = 8
+    queue_depth: int = 4
     direct: bool = False
     sparse: bool | None = None
     verify: bool = False
-    engine: str = "auto"
+    engine: str = "threads"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

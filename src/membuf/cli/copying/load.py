@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from membuf._native import Memory
 from membuf.pool import LookasideList
@@ -39,8 +39,8 @@ class Load:
     >>> from membuf import Domain
     >>> with Domain() as domain:
     ...     with Load(LookasideList(4096, parent=domain), 0, 6000) as load:
-    ...         load.part(0, 4096), load.part(4096, 1904)
-    ([<membuf.Memory ...>], {}), (<membuf.Memory ...>, {})
+    ...         load.part(4096, 1904)
+    ([<membuf.Memory ...>], {'memory_offset': 0, 'memory_length': 1904})
     """
 
     __slots__ = ("_memories", "block_size", "length", "offset", "ticket")
@@ -74,15 +74,21 @@ class Load:
         for memory in self._memories:
             memory.delete()
 
-    def part(self, start: int, length: int) -> tuple[Any, dict[str, int]]:
-        """What a transfer needs to move a part: the memory, and the keywords that select the part.
+    def part(self, start: int, length: int) -> tuple[list[Memory], dict[str, int]]:
+        """What a transfer of a part needs: its memory objects, and the keywords for a single one.
 
         A part is whole blocks, or lies inside one.
         """
         first, inside = divmod(start, self.block_size)
-        if inside or length <= self.block_size:
-            return self._memories[first], {"memory_offset": inside, "memory_length": length}
-        return self._memories[first : first + length // self.block_size], {}
+        count = max(1, length // self.block_size)
+        return self._memories[first : first + count], {
+            "memory_offset": inside,
+            "memory_length": length,
+        }
+
+    def placed(self, memories: list[Memory], offset: int) -> list[tuple[Memory, int]]:
+        """Memory objects with the offsets of the blocks that they carry, from `offset` on."""
+        return [(memory, offset + self.block_size * n) for n, memory in enumerate(memories)]
 
     def runs(self, grain: int) -> list[Run]:
         """The bytes in order as runs of zeros and of others, found in steps of `grain` bytes.
@@ -101,12 +107,12 @@ class Load:
 
     def copy_of(self, start: int, length: int) -> bytes:
         """The bytes of a part, copied out of the memory."""
-        memory, part = self.part(start, length)
+        (memory,), part = self.part(start, length)
         with memory.buffer as view:
             return bytes(view[part["memory_offset"] :][:length])
 
     def digest(self) -> bytes:
-        """The SHA-256 of the bytes; any thread may ask."""
+        """The SHA-256 of the bytes."""
         import hashlib
 
         checksum = hashlib.sha256()

@@ -9,14 +9,14 @@ from membuf.base.alignment import align_down, align_up
 from membuf.bus import Extent
 
 TRIP_SIZE: Final = 256 * 1024
-"""Blocks smaller than this share a request: what a request costs is paid once for so many bytes."""
+"""Blocks smaller than this share a call: what a call costs is paid once for so many bytes."""
 
 HOLE_GRAIN: Final = 4096
 """Zeros are looked for in steps of this many bytes: no file system has smaller holes."""
 
 
 class Piece(NamedTuple):
-    """The part of a source that one request reads.
+    """The part of a source that one thread carries at once.
 
     Attributes:
         offset, length: in bytes; the length is a whole number of blocks, or less than one.
@@ -26,13 +26,33 @@ class Piece(NamedTuple):
     length: int
 
 
-def trip_size(block_size: int) -> int:
-    """The most bytes that one request moves: whole blocks.
+class Crewing(NamedTuple):
+    """How a queue depth is made of threads and of what each carries.
 
-    >>> trip_size(4096), trip_size(1 << 20)
-    (262144, 1048576)
+    Attributes:
+        threads: how many carry at once.
+        trip: the most bytes that one carries: whole blocks.
     """
-    return block_size * max(1, TRIP_SIZE // block_size)
+
+    threads: int
+    trip: int
+
+
+def crewing(block_size: int, queue_depth: int, *, ring: bool) -> Crewing:
+    """How many threads carry how much.
+
+    Without a ring each request has a thread of its own. With one, two threads have half of the
+    requests each on it, so that one half is read while the other is written.
+
+    >>> crewing(1 << 20, 8, ring=False), crewing(4096, 8, ring=False)
+    (Crewing(threads=8, trip=1048576), Crewing(threads=8, trip=262144))
+    >>> crewing(1 << 20, 8, ring=True)
+    Crewing(threads=2, trip=4194304)
+    """
+    least = max(1, TRIP_SIZE // block_size)
+    if ring:
+        return Crewing(min(2, queue_depth), block_size * max(least, queue_depth // 2))
+    return Crewing(queue_depth, block_size * least)
 
 
 def aligned(extents: Iterable[Extent], alignment: int, end: int) -> list[Extent]:
@@ -64,17 +84,16 @@ def aligned(extents: Iterable[Extent], alignment: int, end: int) -> list[Extent]
     return moved
 
 
-def pieces(extents: Iterable[Extent], block_size: int) -> Iterator[Piece]:
-    """Cut the data among the extents into the pieces that requests move.
+def pieces(extents: Iterable[Extent], block_size: int, trip: int) -> Iterator[Piece]:
+    """Cut the data among the extents into pieces: whole blocks, `trip` bytes at most, or a rest.
 
-    >>> list(pieces([Extent(0, 4096, False), Extent(4096, 6000, True)], 4096))
-    [Piece(offset=4096, length=4096), Piece(offset=8192, length=1904)]
+    >>> list(pieces([Extent(0, 4096, False), Extent(4096, 10000, True)], 4096, 65536))
+    [Piece(offset=4096, length=8192), Piece(offset=12288, length=1808)]
     """
-    step = trip_size(block_size)
     for extent in extents:
         start, end = extent.offset, extent.offset + extent.length
         while extent.data and start < end:
-            length = min(end - start, step)
+            length = min(end - start, trip)
             if length > block_size:
                 length -= length % block_size
             yield Piece(start, length)

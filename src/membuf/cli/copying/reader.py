@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Iterable
 from typing import Protocol
 
 from membuf.base.alignment import align_up
 from membuf.bus import Extent
+from membuf.cli.copying import transfer
 from membuf.cli.copying.load import Load
 from membuf.cli.copying.plan import pieces
 from membuf.cli.copying.source import Source
-from membuf.cli.failure import CommandError, system_failure
+from membuf.cli.failure import CommandError
 from membuf.pool import LookasideList
 
 
 class Reader(Protocol):
-    """Hands out loads that are filled; any number of tasks may ask at once.
+    """Hands out loads that are filled; any number of threads may ask at once.
 
     Attributes:
         total: bytes of the source, as far as they are known.
@@ -24,41 +25,52 @@ class Reader(Protocol):
 
     total: int
 
-    async def next(self) -> Load | None:
+    def next(self) -> Load | None:
         """The next load, filled; None when there is none."""
         ...
 
 
 class PieceReader:
-    """Reads the data among a source's extents, many pieces at once."""
+    """Reads the data among a source's extents, many pieces at once.
 
-    def __init__(self, source: Source, extents: Iterable[Extent], blocks: LookasideList) -> None:
+    Args:
+        source: what is read.
+        extents: its data and its holes.
+        blocks: the list that the memory comes from.
+        trip: bytes of a load at most.
+    """
+
+    def __init__(
+        self, source: Source, extents: Iterable[Extent], blocks: LookasideList, trip: int
+    ) -> None:
         self.total = source.size
         self._source = source
         self._blocks = blocks
-        self._pieces = enumerate(pieces(extents, blocks.size))
+        self._pieces = enumerate(pieces(extents, blocks.size, trip))
         self._alignment = source.target.limits.offset
+        self._lock = threading.Lock()
 
-    async def next(self) -> Load | None:
+    def next(self) -> Load | None:
         """The next piece of the plan, filled."""
-        ticket, piece = next(self._pieces, (0, None))
+        with self._lock:
+            ticket, piece = next(self._pieces, (0, None))
         if piece is None:
             return None
         load = Load(self._blocks, piece.offset - self._source.start, piece.length, ticket)
         try:
-            await self._fill(load, piece.offset)
+            self._fill(load, piece.offset)
         except BaseException:
             load.close()
             raise
         return load
 
-    async def _fill(self, load: Load, offset: int) -> None:
+    def _fill(self, load: Load, offset: int) -> None:
         # Direct I/O reads whole blocks of the device, also where the file ends inside one.
-        memory, part = load.part(0, align_up(load.length, self._alignment))
+        length = align_up(load.length, self._alignment)
         try:
-            count = await self._source.target.read_async(memory, offset, **part)
-        except OSError as error:
-            raise _failure(self._source, offset, error) from error
+            count = transfer.read(self._source.target, load, 0, length, offset)
+        except (OSError, ExceptionGroup) as error:
+            raise _failure(self._source, error, offset) from error
         if count < load.length:
             raise self._source.ended_early(offset + count)
 
@@ -80,16 +92,16 @@ class StreamReader:
         self._whole = whole
         self._ticket = 0
         self._ended = False
-        self._turn = asyncio.Lock()
+        self._turn = threading.Lock()
 
-    async def next(self) -> Load | None:
+    def next(self) -> Load | None:
         """The next bytes of the stream."""
-        async with self._turn:
+        with self._turn:
             if self._ended:
                 return None
             load = Load(self._blocks, self.total, self._blocks.size, self._ticket)
             try:
-                load.length = await self._fill(load)
+                load.length = self._fill(load)
             except BaseException:
                 load.close()
                 raise
@@ -100,16 +112,16 @@ class StreamReader:
             self._ticket += 1
             return load
 
-    async def _fill(self, load: Load) -> int:
+    def _fill(self, load: Load) -> int:
         target = self._source.target
         filled = 0
         while filled < load.block_size:
             at = self._source.start + load.offset + filled
-            memory, part = load.part(filled, load.block_size - filled)
+            place = None if target.stream else at
             try:
-                count = await target.read_async(memory, None if target.stream else at, **part)
+                count = transfer.read(target, load, filled, load.block_size - filled, place)
             except OSError as error:
-                raise _failure(self._source, at, error) from error
+                raise _failure(self._source, error, at) from error
             filled += count
             self._ended = count == 0
             if self._ended or not self._whole:
@@ -117,6 +129,5 @@ class StreamReader:
         return filled
 
 
-def _failure(source: Source, offset: int, error: OSError) -> CommandError:
-    reached = offset + int(getattr(error, "done", 0))
-    return system_failure(f"cannot read {source.name}", error, offset=reached)
+def _failure(source: Source, error: Exception, offset: int) -> CommandError:
+    return transfer.failed(f"cannot read {source.name}", error, offset)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from membuf.base.alignment import align_up
 from membuf.bus import Extent, FileTarget
-from membuf.cli.copying.crew import crew
+from membuf.cli.copying import transfer
+from membuf.cli.copying.crew import Crew
 from membuf.cli.copying.destination import Destination
 from membuf.cli.copying.job import Watcher
 from membuf.cli.copying.load import Load
-from membuf.cli.copying.plan import HOLE_GRAIN, pieces
-from membuf.cli.failure import CommandError, ExitCode, system_failure
+from membuf.cli.copying.plan import HOLE_GRAIN, Crewing, pieces
+from membuf.cli.failure import CommandError, ExitCode
 from membuf.pool import LookasideList
 
 
@@ -30,75 +31,76 @@ class Checksum(NamedTuple):
     digest: bytes | None
 
 
-async def checksum_of(load: Load) -> Checksum:
-    """The checksum of a load; a thread computes it, and has ended when this returns."""
-    computing = asyncio.get_running_loop().run_in_executor(None, load.digest)
-    try:
-        digest = await asyncio.shield(computing)
-    finally:
-        if not computing.done():
-            await asyncio.wait([computing])
-    return Checksum(load.offset, load.length, digest)
-
-
 class Verification:
     """Reads a destination back and compares.
 
     Args:
         destination: what was written, and made durable.
         blocks: the list that the memory comes from.
+        crewing: how many threads read how much at once.
         watcher: is told how it gets on.
     """
 
-    def __init__(self, destination: Destination, blocks: LookasideList, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        blocks: LookasideList,
+        crewing: Crewing,
+        watcher: Watcher,
+    ) -> None:
         self._destination = destination
         self._blocks = blocks
+        self._crewing = crewing
         self._watcher = watcher
+        self._lock = threading.Lock()
 
-    async def run(self, checksums: Iterable[Checksum], holes: Iterable[Extent], depth: int) -> None:
+    def run(self, checksums: Iterable[Checksum], holes: Iterable[Extent]) -> None:
         """Compare everything.
 
         Args:
             checksums: of what was read.
             holes: what was not written, from the start of the copy.
-            depth: reads on their way at once.
 
         Raises:
             CommandError: the destination holds other bytes, or cannot be read.
         """
         with self._destination.reopen_for_reading() as target:
-            expected = [*checksums, *self._filled_holes(target, holes)]
+            expected = [*sorted(checksums), *self._filled_holes(target, holes)]
             self._watcher.begin("verifying", sum(checksum.length for checksum in expected))
             waiting = iter(expected)
-            await crew(depth, lambda: self._check_next(target, waiting), patient=True)
+            Crew(self._watcher, target.purge).run(
+                self._crewing.threads, lambda: self._check_next(target, waiting)
+            )
 
     def _filled_holes(self, target: FileTarget, holes: Iterable[Extent]) -> Iterator[Checksum]:
         """What of the holes occupies space, and so has to be read to be known as zeros."""
         start = self._destination.start
         for hole in holes:
             inside = target.extents(start + hole.offset, hole.length)
-            for piece in pieces(inside, self._blocks.size):
+            for piece in pieces(inside, self._blocks.size, self._crewing.trip):
                 yield Checksum(piece.offset - start, piece.length, None)
 
-    async def _check_next(self, target: FileTarget, waiting: Iterator[Checksum]) -> bool:
-        expected = next(waiting, None)
+    def _check_next(self, target: FileTarget, waiting: Iterator[Checksum]) -> bool:
+        with self._lock:
+            expected = next(waiting, None)
         if expected is None:
             return False
         with Load(self._blocks, expected.offset, expected.length) as load:
-            await self._read(target, load)
-            if not await _agrees(load, expected):
+            self._read(target, load)
+            if not _agrees(load, expected):
                 raise self._different(expected)
-            self._watcher.advance(load.length)
+            with self._lock:
+                self._watcher.advance(load.length)
         return True
 
-    async def _read(self, target: FileTarget, load: Load) -> None:
+    def _read(self, target: FileTarget, load: Load) -> None:
         offset = self._destination.start + load.offset
-        memory, part = load.part(0, align_up(load.length, target.limits.offset))
+        length = align_up(load.length, target.limits.offset)
         try:
-            count = await target.read_async(memory, offset, **part)
-        except OSError as error:
+            count = transfer.read(target, load, 0, length, offset)
+        except (OSError, ExceptionGroup) as error:
             what = f"cannot read back {self._destination.name}"
-            raise system_failure(what, error, offset=offset) from error
+            raise transfer.failed(what, error, offset) from error
         if count < load.length:
             raise self._different(Checksum(load.offset + count, load.length - count, None))
 
@@ -113,7 +115,7 @@ class Verification:
         )
 
 
-async def _agrees(load: Load, expected: Checksum) -> bool:
+def _agrees(load: Load, expected: Checksum) -> bool:
     if expected.digest is None:
         return all(run.zero for run in load.runs(HOLE_GRAIN))
-    return await checksum_of(load) == expected
+    return load.digest() == expected.digest

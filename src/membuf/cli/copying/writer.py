@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from typing import Final, Protocol
 
 from membuf.base.alignment import align_down
+from membuf.cli.copying import transfer
+from membuf.cli.copying.crew import CancelledError
 from membuf.cli.copying.destination import Destination
 from membuf.cli.copying.load import Load, Run
 from membuf.cli.copying.plan import HOLE_GRAIN
-from membuf.cli.failure import CommandError, system_failure
+from membuf.cli.failure import CommandError
 
 WRITE_BEHIND: Final = 8 << 20
 """Bytes written to the system's cache before their way to the device is asked for."""
 
 
 class Writer(Protocol):
-    """Takes loads; any number of tasks may bring one at once.
+    """Takes loads; any number of threads may bring one at once.
 
     Attributes:
         written: bytes written so far; what became a hole is not among them.
@@ -24,12 +26,15 @@ class Writer(Protocol):
 
     written: int
 
-    async def write(self, load: Load) -> None:
+    def write(self, load: Load) -> None:
         """Write a load to the place where it belongs."""
         ...
 
     def finish(self) -> None:
         """Write what had to wait for everything else."""
+
+    def cancel(self) -> None:
+        """Let nobody wait any more."""
 
 
 class WriteBehind:
@@ -45,16 +50,20 @@ class WriteBehind:
         self._first = destination.start
         self._last = destination.start
         self._waiting = 0
+        self._lock = threading.Lock()
 
     def note(self, offset: int, length: int) -> None:
-        """Bytes were written; every so many of them a thread asks for their way to the device."""
-        self._last = max(self._last, offset + length)
-        self._waiting += length
-        if not self._cached or self._waiting < WRITE_BEHIND:
+        """Bytes were written; every so many of them, ask for their way to the device."""
+        if not self._cached:
             return
-        first, self._first, self._waiting = self._first, self._last, 0
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, self._target.start_writeback, first, self._last - first)
+        with self._lock:
+            self._last = max(self._last, offset + length)
+            self._waiting += length
+            if self._waiting < WRITE_BEHIND:
+                return
+            first, last, self._waiting = self._first, self._last, 0
+            self._first = last
+        self._target.start_writeback(first, last - first)
 
 
 class PlacedWriter:
@@ -73,8 +82,9 @@ class PlacedWriter:
         self._grain = max(HOLE_GRAIN, self._alignment)
         self._behind = WriteBehind(destination)
         self._rest: list[tuple[int, bytes]] = []
+        self._lock = threading.Lock()
 
-    async def write(self, load: Load) -> None:
+    def write(self, load: Load) -> None:
         """Write a load, or make it a hole."""
         runs = load.runs(self._grain) if self._sparse else [Run(0, load.length, zero=False)]
         for start, length, zero in runs:
@@ -83,19 +93,19 @@ class PlacedWriter:
             # What is not a whole block of the device can only be at the end of all.
             whole = align_down(length, self._alignment)
             if whole:
-                await self._write_part(load, start, whole)
+                self._write_part(load, start, whole)
             if whole < length:
                 rest = load.copy_of(start + whole, length - whole)
                 self._rest.append((load.offset + start + whole, rest))
-            self.written += length
+            with self._lock:
+                self.written += length
 
-    async def _write_part(self, load: Load, start: int, length: int) -> None:
-        memory, part = load.part(start, length)
+    def _write_part(self, load: Load, start: int, length: int) -> None:
         offset = self._destination.start + load.offset + start
         try:
-            await self._destination.target.write_async(memory, offset, **part)
-        except OSError as error:
-            raise _failure(self._destination, offset, error) from error
+            transfer.write(self._destination.target, load, start, length, offset)
+        except (OSError, ExceptionGroup) as error:
+            raise _failure(self._destination, error, offset) from error
         self._behind.note(offset, length)
 
     def finish(self) -> None:
@@ -104,7 +114,10 @@ class PlacedWriter:
             try:
                 self._destination.write_rest(offset, data)
             except OSError as error:
-                raise _failure(self._destination, offset, error) from error
+                raise _failure(self._destination, error, offset) from error
+
+    def cancel(self) -> None:
+        """Nobody waits here."""
 
 
 class StreamWriter:
@@ -114,27 +127,32 @@ class StreamWriter:
         self.written = 0
         self._destination = destination
         self._next_ticket = 0
-        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._cancelled = False
+        self._turn = threading.Condition()
 
-    async def write(self, load: Load) -> None:
+    def write(self, load: Load) -> None:
         """Wait for the load's turn, and write it."""
-        if load.ticket != self._next_ticket:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting[load.ticket] = turn
-            await turn
-        memory, part = load.part(0, load.length)
+        with self._turn:
+            self._turn.wait_for(lambda: self._cancelled or load.ticket == self._next_ticket)
+        if self._cancelled:
+            raise CancelledError
         try:
-            await self._destination.target.write_async(memory, None, **part)
+            transfer.write(self._destination.target, load, 0, load.length, None)
         except OSError as error:
-            raise _failure(self._destination, self.written, error) from error
-        self.written += load.length
-        self._next_ticket += 1
-        following = self._waiting.pop(self._next_ticket, None)
-        if following is not None and not following.done():
-            following.set_result(None)
+            raise _failure(self._destination, error, self.written) from error
+        with self._turn:
+            self.written += load.length
+            self._next_ticket += 1
+            self._turn.notify_all()
 
     def finish(self) -> None:
         """A stream has nothing left."""
+
+    def cancel(self) -> None:
+        """Let nobody wait for his turn any more."""
+        with self._turn:
+            self._cancelled = True
+            self._turn.notify_all()
 
 
 def make_writer(destination: Destination, *, sparse: bool) -> Writer:
@@ -144,6 +162,5 @@ def make_writer(destination: Destination, *, sparse: bool) -> Writer:
     return PlacedWriter(destination, sparse=sparse)
 
 
-def _failure(destination: Destination, offset: int, error: OSError) -> CommandError:
-    reached = offset + int(getattr(error, "done", 0))
-    return system_failure(f"cannot write {destination.name}", error, offset=reached)
+def _failure(destination: Destination, error: Exception, offset: int) -> CommandError:
+    return transfer.failed(f"cannot write {destination.name}", error, offset)
