@@ -26,6 +26,9 @@ SOURCES := $(shell find src tools meson.build meson.options LICENSE -type f -not
 OUTSIDE = cd "$$(mktemp -d)"
 PYTEST := $(TOOLS)/pytest -c $(ROOT)/pyproject.toml --rootdir $(ROOT) --timeout 900
 FAST := -n $(JOBS) -m "not slow" --ignore $(ROOT)/tests/meta --ignore $(ROOT)/tests/typing
+# What runs whole commands drives the same native code, many times slower under a sanitizer.
+NO_COMMANDS := --ignore $(ROOT)/tests/docs --ignore $(ROOT)/tests/interop \
+  --ignore-glob '$(ROOT)/tests/unit/test_cli_*' --ignore $(ROOT)/tests/unit/test_bench.py
 # A build for one purpose, beside the installed wheel: $(call variant,NAME,MESON OPTIONS)
 variant = rm -rf build/variant/$(1) && $(BUILD_PIP) install -q --no-deps --no-build-isolation \
   --target build/variant/$(1) $(addprefix -Csetup-args=,$(2)) -Ccompile-args=-j$(JOBS) .
@@ -64,7 +67,7 @@ asan: .venv-test/.membuf native-asan ## C tests and Python tests under AddressSa
 	$(OUTSIDE) && env MEMBUF_TEST_INSTALLED=1 PYTHONPATH=$(ROOT)/build/variant/asan PYTHONMALLOC=malloc \
 	  LD_PRELOAD="$$(cc -print-file-name=libasan.so):$$(cc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	  $(PYTEST) $(FAST) $(ROOT)/tests $(PYTEST_ARGS)
+	  $(PYTEST) $(FAST) $(NO_COMMANDS) $(ROOT)/tests $(PYTEST_ARGS)
 
 .PHONY: native-asan
 native-asan: .venv-test/.tools
