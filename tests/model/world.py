@@ -15,6 +15,7 @@ from tests.model import tree
 from tests.model.tree import RefusedError
 
 UNREACHABLE = "unreachable"
+NOBODYS = 2
 OK = "ok"
 
 
@@ -64,7 +65,7 @@ class World(ABC):
         if deed.verb == "raise":
             self.log.append(("raise", deed.number))
             raise PlantedError(deed.number)
-        key = self.resolve(deed.target, self_key)
+        key = self.resolve(deed, self_key)
         outcome: object = OK
         try:
             outcome = getattr(self, "do_" + deed.verb)(key, deed.number)
@@ -77,11 +78,13 @@ class World(ABC):
         finally:
             self.log.append((deed.verb, key, deed.number, outcome))
 
-    def resolve(self, target: int | str, self_key: int | None) -> int | None:
+    def resolve(self, deed: Deed, self_key: int | None) -> int | None:
         """Turn a relation to the object whose callback runs into a key."""
+        target = deed.target
         if isinstance(target, int):
-            reachable = self.reachable()
-            return reachable[target % len(reachable)] if reachable else None
+            held = self.held()
+            choice = held if held and deed.verb == "dereference" else self.reachable()
+            return choice[target % len(choice)] if choice else None
         if self_key is None:
             return None
         parent = self.stories[self_key].parent
@@ -115,6 +118,10 @@ class World(ABC):
         """The objects that somebody holds a handle on."""
         return [key for key, story in self.stories.items() if story.reachable]
 
+    def held(self) -> list[int]:
+        """The objects that references are held on."""
+        return [key for key in self.reachable() if self.stories[key].tags]
+
     def relative(self, key: int) -> int | str:
         """How a relative is told: by its key, unless nobody can know it by its handle."""
         return key if self.can_reach(key) else UNREACHABLE
@@ -136,10 +143,15 @@ class World(ABC):
         return OK
 
     def do_dereference(self, key: int | None, number: int) -> object:
-        """Drop a reference by its tag; callbacks that raise do not keep it."""
+        """Drop a reference by its tag; callbacks that raise do not keep it.
+
+        Mostly one that somebody took: only the tags from ``NOBODYS`` on are taken as they come.
+        """
         if not self.can_reach(key):
             return UNREACHABLE
         tags = self.stories[key].tags
+        if tags and number < NOBODYS:
+            number = tags[number % len(tags)]
         taken = number in tags
         if taken:
             tags.remove(number)

@@ -41,7 +41,7 @@ class RealWorld(World):
             if story.reachable and not self.handles[key].deleted:
                 return Deed("delete", self.reachable().index(key))
             if story.tags:
-                return Deed("dereference", self.reachable().index(key), story.tags[-1])
+                return Deed("dereference", self.held().index(key))
         return None
 
     def _unraisable(self, args: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 
 import pytest
 
@@ -116,6 +117,14 @@ def test_cleanup_may_drop_its_own_reference(recorder: Recorder) -> None:
     assert recorder.text == "c:X d:X"
 
 
+def test_a_parents_cleanup_may_drop_the_reference_on_a_child(recorder: Recorder) -> None:
+    parent = membuf.Object(**recorder.hooks("P", cleanup=lambda _: child.dereference()))
+    child = membuf.Object(parent=parent, **recorder.hooks("C"))
+    child.reference()
+    parent.delete()
+    assert recorder.text == "c:C c:P d:C d:P"
+
+
 def test_a_reference_taken_in_cleanup_postpones_destroy(recorder: Recorder) -> None:
     parent = membuf.Object(**recorder.hooks("P"))
     child = membuf.Object(
@@ -157,3 +166,82 @@ def test_after_the_last_dereference_the_object_is_gone(recorder: Recorder) -> No
     for call in (lone.reference, lone.dereference, lambda: lone.reference_count):
         with pytest.raises(membuf.ObjectDeletedError, match="gone"):
             call()
+
+
+class Fickle:
+    """A tag that compares as it is told to, and may do something meanwhile."""
+
+    def __init__(self, *answers: bool, deed: Callable[[], None] | None = None) -> None:
+        self.answers, self.deed = list(answers), deed
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        if self.deed is not None:
+            deed, self.deed = self.deed, None
+            deed()
+        return self.answers.pop(0) if self.answers else self is other
+
+
+def test_a_tag_that_is_found_but_not_removed_drops_one_reference() -> None:
+    lone = membuf.Object()
+    lone.reference(Fickle(True, False, True))
+    lone.dereference(Fickle())
+    assert lone.reference_count == 1
+    with pytest.raises(membuf.InvalidParameterError):
+        lone.dereference(Fickle())
+    assert lone.reference_count == 1
+    lone.delete()
+
+
+def test_a_tag_whose_comparison_dereferences_drops_no_more_than_there_is() -> None:
+    lone = membuf.Object()
+    plain = Fickle(*[True] * 9, deed=lambda: lone.dereference(Fickle()))
+    lone.reference(plain)
+    try:
+        lone.dereference(Fickle())
+    except membuf.InvalidParameterError:
+        assert plain.deed is None
+    assert lone.reference_count == 1
+    lone.delete()
+
+
+@pytest.mark.parametrize("verb", ["reference", "dereference"])
+def test_a_tag_whose_comparison_deletes_the_object(recorder: Recorder, verb: str) -> None:
+    def delete() -> None:
+        lone.delete()
+        lone.dereference("other")
+        lone.dereference()
+
+    lone = membuf.Object(**recorder.hooks("X"))
+    lone.reference("other")
+    lone.reference()
+    lone.reference(Fickle(*[True] * 9, deed=delete))
+    getattr(lone, verb)(Fickle())
+    if verb == "reference":
+        assert lone.reference_count == 2
+        lone.dereference(Fickle())
+        lone.dereference(Fickle())
+    assert recorder.text == "c:X d:X"
+
+
+def test_a_tag_must_be_hashable() -> None:
+    lone = membuf.Object()
+    for call in (lone.reference, lone.dereference):
+        with pytest.raises(TypeError):
+            call([])
+    assert lone.reference_count == 1
+
+
+def test_what_a_list_holds_for_its_memories_is_not_dropped_by_others() -> None:
+    recorder = Recorder()
+    pages = membuf.LookasideList(64, **recorder.hooks("L"))
+    memory = pages.allocate()
+    for drop in (pages.dereference, lambda: membuf._native.dereference_untagged(pages)):
+        with pytest.raises(membuf.InvalidParameterError):
+            drop()
+    pages.delete()
+    assert recorder.text == "c:L"
+    memory.delete()
+    assert recorder.text == "c:L d:L"
