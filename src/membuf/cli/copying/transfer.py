@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from membuf.bus import FileTarget
 from membuf.cli.copying.load import Load
 from membuf.cli.failure import CommandError, system_failure
@@ -47,7 +49,8 @@ def failed(what: str, error: Exception, offset: int) -> CommandError:
         offset: where the transfer began.
     """
     if isinstance(error, ExceptionGroup):
-        failures = [failed(what, inner, getattr(inner, "offset", 0)) for inner in error.exceptions]
+        group = cast("ExceptionGroup[Exception]", error)
+        failures = [failed(what, inner, getattr(inner, "offset", 0)) for inner in group.exceptions]
         return min(failures, key=lambda failure: failure.offset or 0)
     if not isinstance(error, OSError):
         raise error
