@@ -248,3 +248,32 @@ def test_threads_may_enter_one_domain_and_leave_it_in_any_order() -> None:
         assert membuf.Memory(8).tag == "Shar"
     assert tags == ["Memb", "Shar", "Memb"]
     assert domain.deleted
+
+
+def test_a_deleted_domain_gives_nothing_though_it_is_current() -> None:
+    with membuf.Domain(tag="Gone") as domain:
+        pages = membuf.LookasideList(64)
+        block = membuf.pool.allocate(64)
+        domain.delete()
+        for call in (
+            lambda: membuf.Memory(64),
+            lambda: membuf.LookasideList(64),
+            lambda: membuf.pool.allocate(64),
+        ):
+            with pytest.raises(membuf.ObjectDeletedError):
+                call()
+        block.free()
+        pages.delete()
+    with pytest.raises(membuf.ObjectDeletedError), domain:
+        pass
+    assert membuf.pool.current_domain() is membuf.pool.default_domain()
+
+
+def test_a_domain_entered_twice_ends_with_the_outer_exit() -> None:
+    domain = membuf.Domain(tag="Twic")
+    with domain:
+        with domain:
+            memory = membuf.Memory(64, parent=domain)
+        assert not memory.deleted
+        assert membuf.pool.current_domain() is domain
+    assert memory.deleted

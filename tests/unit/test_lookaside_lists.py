@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import numpy as np
 import pytest
 
 import membuf
-from tests.support import Recorder, figures
+from tests.support import Recorder, figures, raises
 
 PAGE = 4096
 
@@ -368,3 +369,29 @@ def test_repr_shows_name_and_state() -> None:
     assert "frames" in repr(pages)
     pages.delete()
     assert "deleted" in repr(pages)
+
+
+def test_a_list_that_ends_while_an_exception_is_under_way() -> None:
+    """Its callbacks neither see the exception nor replace it."""
+    seen: list[object] = []
+    pages = membuf.LookasideList(64, on_destroy=lambda _: seen.append(int("3")))
+    held = [pages.allocate()]
+    pages.delete()
+    with pytest.raises(ZeroDivisionError):
+        _ = (held.pop(), 1 // 0)
+    assert seen == [3]
+
+
+def test_what_a_lists_callback_raises_after_its_delete_goes_to_the_hook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caught: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: caught.append(args.exc_value))
+    pages = membuf.LookasideList(64, on_destroy=raises(KeyError("planted")))
+    memory = pages.allocate()
+    pages.delete()
+    memory.delete()
+    (group,) = caught
+    assert isinstance(group, ExceptionGroup)
+    assert group.exceptions[0].args == ("planted",)
+    caught.clear()
