@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -174,7 +175,11 @@ class FileTarget(Target):
         return from_errno(number, f"{self._port.name} {what}")
 
     def _give_back(self) -> None:
-        os.close(self._port.fd)
+        try:
+            os.close(self._port.fd)
+        except OSError as error:
+            # Some file systems say only now that what was written did not arrive.
+            raise self._system_error(error, "was closed with an error") from error
 
 
 def open_file(
@@ -215,13 +220,13 @@ def open_file(
     flags |= os.O_EXCL if exclusive else 0
     flags |= os.O_TRUNC if truncate else 0
     flags |= os.O_DIRECT if direct else 0
-    moves = make_engine(engine)
-    fd = _open(path, flags, permissions)
-    try:
-        return FileTarget(fd, _limits(fd, path, direct=direct), path, moves, parent)
-    except BaseException:
-        os.close(fd)
-        raise
+    with contextlib.ExitStack() as undo:
+        moves = _engine(engine, undo)
+        fd = _open(path, flags, permissions)
+        undo.callback(os.close, fd)
+        target = FileTarget(fd, _limits(fd, path, direct=direct), path, moves, parent)
+        undo.pop_all()
+    return target
 
 
 def open_fd(number: str, *, engine: str = "auto", parent: Object | None = None) -> FileTarget:
@@ -241,16 +246,26 @@ def open_fd(number: str, *, engine: str = "auto", parent: Object | None = None) 
     if not number.isdecimal():
         raise InvalidParameterError(f"fd: takes the number of an open descriptor; got {number!r}")
     name = f"fd:{number}"
-    moves = make_engine(engine)
+    with contextlib.ExitStack() as undo:
+        moves = _engine(engine, undo)
+        fd = _duplicate(int(number), name)
+        undo.callback(os.close, fd)
+        target = FileTarget(fd, _limits(fd, name, direct=False), name, moves, parent)
+        undo.pop_all()
+    return target
+
+
+def _engine(name: str, undo: contextlib.ExitStack) -> Engine:
+    engine = make_engine(name)
+    undo.callback(engine.close)
+    return engine
+
+
+def _duplicate(fd: int, name: str) -> int:
     try:
-        fd = os.dup(int(number))
+        return os.dup(fd)
     except (OSError, OverflowError) as error:
         raise from_errno(errno.EBADF, f"cannot open {name}") from error
-    try:
-        return FileTarget(fd, _limits(fd, name, direct=False), name, moves, parent)
-    except BaseException:
-        os.close(fd)
-        raise
 
 
 def _open(path: str, flags: int, permissions: int) -> int:

@@ -56,6 +56,7 @@ cdef struct Operation:
     bint may_block
     bint ignores_state
     int region
+    int patience
     int error
     int cancelled
     int vector_count

@@ -150,7 +150,8 @@ cdef int operation_await_ready(Operation *operation) noexcept nogil:
     waiting.revents = 0
     if operation.cancelled:
         return -ECANCELED
-    answer = poll(&waiting, 1, CANCEL_LOOK_MILLISECONDS)
+    answer = poll(&waiting, 1, min(
+        operation.patience or <int>CANCEL_LOOK_MILLISECONDS, <int>CANCEL_LOOK_MILLISECONDS))
     if answer > 0:
         return 0
     return -errno if answer < 0 else -EINTR
@@ -167,7 +168,8 @@ cdef ssize_t attempt_stream(Operation *operation, int count) noexcept nogil:
         result = preadv2(operation.fd, operation.vectors, count, -1, flags)
     else:
         result = pwritev2(operation.fd, operation.vectors, count, -1, flags)
-    if result < 0 and flags and (errno == EOPNOTSUPP or errno == EINVAL):
+    if result < 0 and flags and (errno == EOPNOTSUPP or errno == EINVAL or errno == EAGAIN):
+        # Not known here, or (a file opened to append) not possible without waiting.
         operation.may_block = True
         return -EINTR
     return result if result >= 0 else -errno
@@ -195,7 +197,7 @@ cdef bint operation_run(Operation *operation) noexcept nogil:
     while True:
         result = attempt(operation)
         if result == -EAGAIN and operation.stream:
-            continue
+            result = -EINTR
         if operation_advance(operation, result):
             return True
         if result == -EINTR:

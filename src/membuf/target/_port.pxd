@@ -70,7 +70,7 @@ cdef class Packet:
     cdef public object lane
     cdef public object status
     cdef public bint timed_out
-    cdef public bint waited
+    cdef bint waited
 
     cdef int fill(
         self, Port port, int kind, object memory, object offset, object memory_offset,
@@ -85,3 +85,5 @@ cdef class Packet:
     cdef void complete(self) noexcept
     cdef void depart(self) noexcept
     cdef void disown(self) noexcept
+    cdef int look_at(self, object deadline) except -1
+    cdef int look_for_signals(self) except -1

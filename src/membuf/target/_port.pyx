@@ -8,6 +8,7 @@ way, and the counters. A packet is one transfer that somebody waits for; it hold
 
 import _thread
 import threading
+import time
 
 cimport cython
 from cpython.buffer cimport PyObject_CheckBuffer
@@ -442,11 +443,38 @@ cdef class Packet:
             self.state = PACKET_STARTED
         return self.entered
 
-    def work(self):
-        """Run it to its end on this thread; `finish` tells who waits."""
-        with nogil:
-            while not operation_run(&self.operation):
-                pass
+    def work(self, deadline=None):
+        """Run it to its end on this thread; `finish` then tells who waits.
+
+        Args:
+            deadline: by `time.monotonic`, when a transfer of a stream is given up.
+        """
+        cdef bint over = False
+        while not over:
+            if deadline is not None:
+                self.look_at(deadline)
+            with nogil:
+                over = operation_run(&self.operation)
+            if not over:
+                self.look_for_signals()
+
+    cdef int look_at(self, object deadline) except -1:
+        """Cancel it where its time is up, and let it wait no longer than it may."""
+        cdef double seconds = deadline - time.monotonic()
+        if seconds > 0:
+            self.operation.patience = <int>min(1000 * seconds + 1, 1000.0)
+        elif not self.operation.cancelled:
+            self.timed_out = True
+            self.operation.cancelled = True
+        return 0
+
+    cdef int look_for_signals(self) except -1:
+        try:
+            PyErr_CheckSignals()
+        except BaseException:
+            self.operation.error = ECANCELED
+            raise
+        return 0
 
     def run_here(self):
         """Run it on this thread, release its memory and return its count of bytes."""
@@ -460,10 +488,6 @@ cdef class Packet:
     def finish(self):
         """It is over: count it out and tell who waits."""
         self.complete()
-
-    def tell(self):
-        """Call the callback, whose errors go where no caller can receive them."""
-        self.deliver()
 
     def interrupt(self, int error, status=None):
         """Decide its end without a transfer: an errno, or a status of the framework."""
@@ -574,6 +598,11 @@ cdef class Packet:
     @ignores_state.setter
     def ignores_state(self, bint value):
         self.operation.ignores_state = value
+
+    @property
+    def begun(self):
+        """Whether it has passed the port's gate."""
+        return self.entered
 
     @property
     def over(self):

@@ -42,6 +42,7 @@ cdef class Ring:
     cdef readonly unsigned busy
     cdef readonly unsigned unsubmitted
     cdef readonly unsigned long long submissions
+    cdef size_t copied_bytes
     cdef object backlog
     cdef Regions regions
     cdef bint flushing
@@ -50,6 +51,7 @@ cdef class Ring:
 
     cdef io_uring_sqe *entry(self) noexcept nogil
     cdef bint push(self, Operation *operation, uint64_t mark) noexcept nogil
+    cdef void hand_over(self) noexcept
     cdef int submit(self, bint wait) noexcept nogil
     cdef void find_regions(self, Batch batch) noexcept
     cdef bint drive(self, Batch batch) noexcept nogil

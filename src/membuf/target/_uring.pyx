@@ -72,6 +72,7 @@ cdef extern from "liburing.h" nogil:
 
 cdef enum:
     CHUNK = 8
+    MUCH_TO_COPY = 16 << 20
     # The mark of an entry whose end interests nobody.
     NOBODY = 0
     # Set in a packet's mark while it waits for its stream to be ready.
@@ -194,7 +195,21 @@ cdef class Ring:
         else:
             prepare(operation, sqe)
         io_uring_sqe_set_data64(sqe, mark)
+        if not operation.offset_mask:
+            self.copied_bytes += operation.length - operation.done
         return True
+
+    cdef void hand_over(self) noexcept:
+        """Submit from Python code.
+
+        The system may copy buffered data there and then; only where that is much it is worth
+        giving the interpreter away, since it may be a switch interval before it comes back.
+        """
+        if self.copied_bytes >= MUCH_TO_COPY:
+            with nogil:
+                self.submit(False)
+        else:
+            self.submit(False)
 
     cdef int submit(self, bint wait) noexcept nogil:
         """Hand the entries over, and wait for one to come back; 0, or minus an errno."""
@@ -208,6 +223,7 @@ cdef class Ring:
                 poll(NULL, 0, 1)
             return answer
         self.unsubmitted -= min(<unsigned>answer, self.unsubmitted)
+        self.copied_bytes = 0
         self.submissions += 1
         return 0
 
@@ -321,7 +337,7 @@ cdef class Ring:
             return
         self.send(packet)
         if self.unsubmitted >= CHUNK or self.unsubmitted == self.busy or self.loop is None:
-            self.submit(False)
+            self.hand_over()
         elif not self.flushing:
             self.flushing = True
             self.loop.call_soon(self.flush)
@@ -329,7 +345,7 @@ cdef class Ring:
     def flush(self):
         """Hand over what `start` has kept."""
         self.flushing = False
-        self.submit(False)
+        self.hand_over()
 
     def ready(self):
         """Called by the loop when something has come back."""
@@ -361,7 +377,7 @@ cdef class Ring:
             return False
         io_uring_prep_cancel64(sqe, packet.mark, 0)
         io_uring_sqe_set_data64(sqe, NOBODY)
-        self.submit(False)
+        self.hand_over()
         return packet.operation.stream
 
     def take(self):
@@ -392,8 +408,8 @@ cdef class Ring:
             if self.backlog and self.busy < self.depth:
                 self.send(self.backlog.popleft())
             if self.unsubmitted >= CHUNK:
-                self.submit(False)
-        self.submit(False)
+                self.hand_over()
+        self.hand_over()
         return count
 
     def wait(self, int milliseconds):

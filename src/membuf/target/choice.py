@@ -37,7 +37,7 @@ def make_engine(name: str = "auto") -> Engine:
 
 
 def make_uring() -> Engine:
-    """An io_uring engine; raises ImportError where this build has none."""
-    from membuf.target.uring import UringEngine
+    """The io_uring engine; raises ImportError where this build has none."""
+    from membuf.target.uring import shared_engine
 
-    return UringEngine()
+    return shared_engine()

@@ -15,6 +15,7 @@ import atexit
 import errno
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
@@ -29,7 +30,7 @@ from membuf.base.errors import (
 )
 from membuf.target._future import current_loop
 from membuf.target._port import Packet, Port, unraisable
-from membuf.target.parking import Parking
+from membuf.target.parking import Here, Parking
 from membuf.target.states import StopAction, TargetState
 from membuf.target.timers import Timers, expire
 
@@ -210,7 +211,7 @@ class Endpoint(Object):
         if self._begin(packet):
             start(packet, lane)
         else:
-            self._launch_stopped(packet, loop)
+            self._launch_stopped(packet, lane)
 
     def _begin(self, packet: Packet) -> bool:
         """Count a packet in; False where the port is shut for it.
@@ -225,24 +226,32 @@ class Endpoint(Object):
             return packet.begin()
 
     def _carry_out(self, packet: Packet, timeout: float | None) -> None:
-        """Send a packet and return when it is over; its completion runs on this thread."""
-        if timeout is None and not packet.stream and self._begin(packet):
-            packet.work()
-            packet.finish()
-            return
-        routine, ended = packet.callback, threading.Event()
-        packet.callback = lambda _: ended.set()
-        packet.waited = True
+        """Run a packet on this thread and tell its end here; however it returns, it is over.
+
+        No engine takes part: what a thread waits for it can as well do itself.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        here = packet.lane = Here()
+        if not self._begin(packet) and self._park(packet, here):
+            self._wait_here(packet, here, deadline)
         try:
-            self._launch(packet, None)
-        except BaseException:
-            packet.callback = routine
-            raise
-        try:
-            wait_or_cancel(packet, ended, timeout)
+            if packet.begun:
+                packet.work(deadline)
         finally:
-            packet.callback = routine
-            packet.tell()
+            packet.finish()
+
+    def _wait_here(self, packet: Packet, here: Here, deadline: float | None) -> None:
+        """Wait until a stopped target starts the packet, or it is ended without that."""
+        try:
+            if not here.called.wait(None if deadline is None else deadline - time.monotonic()):
+                expire(packet)
+                here.called.wait()
+        except BaseException:
+            packet.lane.cancel(packet)
+            here.called.wait()
+            packet.interrupt(errno.ECANCELED)
+            packet.finish()
+            raise
 
     def _watch(
         self, packet: Packet, loop: asyncio.AbstractEventLoop | None, timeout: float
@@ -252,14 +261,23 @@ class Endpoint(Object):
         else:
             loop.call_later(timeout, expire, packet)
 
-    def _launch_stopped(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
+    def _launch_stopped(self, packet: Packet, lane: Lane) -> None:
+        if not self._park(packet, lane):
+            start(packet, lane)
+
+    def _park(self, packet: Packet, lane: Lane | Here) -> bool:
+        """Keep what a stopped target was sent; False where it was started just now.
+
+        Raises:
+            InvalidDeviceStateError: it takes no requests.
+        """
         with self._changed:
             if self._state is _STOPPED:
-                self._parking.put(packet, self._engine.lane(loop))
-            elif self._state is _STARTED:
-                self._launch(packet, loop)
-            else:
-                raise self._wrong_state("takes no requests")
+                self._parking.put(packet, lane)
+                return True
+            if self._state is _STARTED and packet.begin():
+                return False
+            raise self._wrong_state("takes no requests")
 
     def _launch_or_release(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
         try:
@@ -372,21 +390,6 @@ class Endpoint(Object):
             f"{self._port.name} is {self._state.name} and {what}; expected STARTED or STOPPED",
             operands={"state": self._state},
         )
-
-
-def wait_or_cancel(packet: Packet, ended: threading.Event, timeout: float | None) -> None:
-    """Wait for the end of a packet, and cancel it when its time is up or a signal handler raises.
-
-    However it comes to return, the packet has ended: its memory is nobody else's.
-    """
-    try:
-        if not ended.wait(timeout):
-            expire(packet)
-            ended.wait()
-    except BaseException:
-        packet.lane.cancel(packet)
-        wait_or_cancel(packet, ended, None)
-        raise
 
 
 def start(packet: Packet, lane: Lane) -> None:

@@ -82,8 +82,9 @@ class Target(Endpoint):
             try:
                 return self._port.transfer(READ, memory, offset, memory_offset, memory_length)
             except PortShutError:
-                self._await_started()
-        return self._transfer(READ, memory, offset, memory_offset, memory_length, timeout)
+                pass  # the packet below waits in the stopped target
+        packet = Packet(self._port, READ, memory, offset, memory_offset, memory_length)
+        return self._wait_for(packet, timeout)
 
     def write(
         self,
@@ -102,8 +103,9 @@ class Target(Endpoint):
             try:
                 return self._port.transfer(WRITE, memory, offset, memory_offset, memory_length)
             except PortShutError:
-                self._await_started()
-        return self._transfer(WRITE, memory, offset, memory_offset, memory_length, timeout)
+                pass  # the packet below waits in the stopped target
+        packet = Packet(self._port, WRITE, memory, offset, memory_offset, memory_length)
+        return self._wait_for(packet, timeout)
 
     def read_async(
         self,
@@ -124,7 +126,7 @@ class Target(Endpoint):
             lane = self._loop_lane()
         future = lane.future(self._port, READ, memory, offset, memory_offset, memory_length)
         if future is None:
-            future = self._park(READ, memory, offset, memory_offset, memory_length)
+            future = self._parked_future(READ, memory, offset, memory_offset, memory_length)
         if timeout is not None:
             watch(future, timeout)
         return future
@@ -144,7 +146,7 @@ class Target(Endpoint):
             lane = self._loop_lane()
         future = lane.future(self._port, WRITE, memory, offset, memory_offset, memory_length)
         if future is None:
-            future = self._park(WRITE, memory, offset, memory_offset, memory_length)
+            future = self._parked_future(WRITE, memory, offset, memory_offset, memory_length)
         if timeout is not None:
             watch(future, timeout)
         return future
@@ -263,21 +265,7 @@ class Target(Endpoint):
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _transfer(
-        self,
-        kind: int,
-        memory: Any,
-        offset: SupportsIndex | None,
-        memory_offset: SupportsIndex,
-        memory_length: SupportsIndex | None,
-        timeout: float | None,
-    ) -> int:
-        while timeout is None:
-            try:
-                return self._port.transfer(kind, memory, offset, memory_offset, memory_length)
-            except PortShutError:
-                self._await_started()
-        packet = Packet(self._port, kind, memory, offset, memory_offset, memory_length)
+    def _wait_for(self, packet: Packet, timeout: float | None) -> int:
         try:
             self._carry_out(packet, timeout)
         finally:
@@ -292,7 +280,7 @@ class Target(Endpoint):
         lane = self._lane = self._engine.lane(loop)
         return lane
 
-    def _park(self, *transfer: Any) -> Future:
+    def _parked_future(self, *transfer: Any) -> Future:
         """Where the port is shut: a future that waits in the stopped target."""
         loop = current_loop()
         future = Future(self._port, *transfer, loop=cast("asyncio.AbstractEventLoop", loop))

@@ -1,12 +1,13 @@
-"""The io_uring engine: a ring for every thread that sends, none of them shared.
+"""The io_uring engine: a ring for every thread that sends, shared by all targets.
 
 * A batch borrows a ring for as long as it runs.
 * An event loop has a ring, whose descriptor it watches.
 * What is sent outside any loop goes to a thread of the engine with a ring of its own.
 
-A ring is used by one thread alone, so that nothing is locked on the way of a transfer. Where
-another thread wants something of a ring (to cancel, to close) it asks the ring's thread; if that
-does not run any more, it takes its place.
+So what a thread sends to several targets is handed to the system together, and a target costs no
+ring of its own. A ring is used by one thread alone, so that nothing is locked on the way of a
+transfer. Where another thread wants something of a ring (to cancel, to close) it asks the ring's
+thread; if that does not run any more, it takes its place.
 """
 
 from __future__ import annotations
@@ -180,10 +181,29 @@ class ThreadLane(Lane):
             self._orders.popleft()()
 
 
+_shared_lock = threading.Lock()
+_shared: list[UringEngine] = []
+"""The engine that all targets share, while there are any."""
+
+
+def shared_engine() -> UringEngine:
+    """The engine that all targets share; its last user's `close` ends it.
+
+    Raises:
+        MembufError: with the errno for which the system refuses io_uring.
+    """
+    with _shared_lock:
+        if not _shared:
+            _shared.append(UringEngine(users=0))
+        _shared[0].users += 1
+        return _shared[0]
+
+
 class UringEngine(Engine):
     """Rings of io_uring.
 
     Args:
+        users: how many times it will be closed.
         idles: send operations that do nothing, to measure what the rest costs.
 
     Raises:
@@ -192,7 +212,9 @@ class UringEngine(Engine):
 
     name: ClassVar[str] = "io_uring"
 
-    def __init__(self, *, idles: bool = False) -> None:
+    def __init__(self, *, users: int = 1, idles: bool = False) -> None:
+        self.users = users
+        self._process = os.getpid()
         self._idles = idles
         self._lock = threading.Lock()
         self._lanes: dict[asyncio.AbstractEventLoop | None, LoopLane | ThreadLane] = {}
@@ -220,7 +242,13 @@ class UringEngine(Engine):
         return any(told)
 
     def close(self) -> None:
-        """Give all rings back."""
+        """One user less; with the last one all rings are given back."""
+        with _shared_lock:
+            self.users -= 1
+            if self.users:
+                return
+            if self in _shared:
+                _shared.remove(self)
         with self._lock:
             lanes, self._lanes = list(self._lanes.values()), {}
             rings, self._free = self._free, []
@@ -229,6 +257,9 @@ class UringEngine(Engine):
 
     def after_fork(self) -> None:
         """The rings are the parent's: the child lets go of its share of them, untouched."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._lanes, self._free = {}, []
         for ring in self._rings:
@@ -261,3 +292,11 @@ class UringEngine(Engine):
                 lane = ThreadLane(ring) if loop is None else LoopLane(loop, ring)
                 self._lanes[loop] = lane
             return lane
+
+
+def _after_fork() -> None:
+    global _shared_lock  # noqa: PLW0603
+    _shared_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
