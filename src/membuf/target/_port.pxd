@@ -71,6 +71,7 @@ cdef class Packet:
     cdef public object status
     cdef public bint timed_out
     cdef bint waited
+    cdef readonly bint worked
 
     cdef int fill(
         self, Port port, int kind, object memory, object offset, object memory_offset,

@@ -457,6 +457,7 @@ cdef class Packet:
                 over = operation_run(&self.operation)
             if not over:
                 self.look_for_signals()
+        self.worked = True
 
     cdef int look_at(self, object deadline) except -1:
         """Cancel it where its time is up, and let it wait no longer than it may."""

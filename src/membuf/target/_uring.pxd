@@ -37,7 +37,9 @@ cdef class Ring:
     cdef io_uring ring
     cdef object __weakref__
     cdef bint open
+    cdef int taking
     cdef bint idles
+    cdef readonly bint retired
     cdef readonly unsigned depth
     cdef readonly unsigned busy
     cdef readonly unsigned unsubmitted
@@ -59,7 +61,9 @@ cdef class Ring:
     cdef void take_operations(self) noexcept nogil
     cdef bint pass_port(self, Packet packet) except -1
     cpdef start(self, Packet packet)
-    cdef int take_packets(self) except -1
+    cdef int take_packets(self) noexcept
+    cdef bint take_one(self) noexcept
+    cdef void exit(self) noexcept
     cdef void send(self, Packet packet) noexcept
     cdef void push_packet(self, Packet packet, uint64_t mark) noexcept
     cdef void end(self, Packet packet) noexcept

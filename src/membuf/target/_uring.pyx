@@ -26,6 +26,7 @@ from membuf.target._port cimport Packet, Port
 from membuf.target._regions cimport Regions
 
 from membuf.base.errors import from_errno
+from membuf.target import failures
 
 
 cdef extern from "<errno.h>" nogil:
@@ -40,6 +41,9 @@ cdef extern from "<poll.h>" nogil:
     short POLLIN
     short POLLOUT
     int poll(pollfd *fds, unsigned long count, int timeout)
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t read(int fd, void *buffer, size_t count)
 
 cdef extern from "liburing.h" nogil:
     uint32_t IORING_FSYNC_DATASYNC
@@ -156,13 +160,19 @@ cdef class Ring:
     def close(self):
         """Give the ring back to the system; nothing may be on its way.
 
-        In a forked child it only lets go of the child's share of the parent's ring.
+        In a forked child it only lets go of the child's share of the parent's ring. Called from
+        inside a completion it is put off until the ring is done with it.
         """
-        if self.open:
-            self.open = False
-            self.lane = self.loop = None
-            io_uring_queue_exit(&self.ring)
-            self.regions.let_go()
+        if not self.open:
+            return
+        self.open = False
+        self.lane = self.loop = None
+        if not self.taking:
+            self.exit()
+
+    cdef void exit(self) noexcept:
+        io_uring_queue_exit(&self.ring)
+        self.regions.let_go()
 
     @property
     def registered_bytes(self):
@@ -388,29 +398,68 @@ cdef class Ring:
         finally:
             set_stepping(stepping)
 
-    cdef int take_packets(self) except -1:
+    cdef int take_packets(self) noexcept:
         """Take back what has come, tell its ends and hand over what they started; their number.
 
         No more than a few hundred at a time: the descriptor stays readable where more is left.
         """
-        cdef io_uring_cqe *cqe
-        cdef uint64_t mark
-        cdef int result
         cdef int count = 0
-        while count < TAKE_MAXIMUM and io_uring_peek_cqe(&self.ring, &cqe) == 0:
-            mark, result = cqe.user_data, cqe.res
-            # Before any Python code runs: it may use this ring.
-            io_uring_cqe_seen(&self.ring, cqe)
-            self.busy -= 1
+        self.taking += 1
+        while self.open and count < TAKE_MAXIMUM and self.take_one():
             count += 1
-            if mark != NOBODY:
-                self.came_back(mark, result)
             if self.backlog and self.busy < self.depth:
                 self.send(self.backlog.popleft())
             if self.unsubmitted >= CHUNK:
                 self.hand_over()
-        self.hand_over()
+        self.taking -= 1
+        if self.open:
+            self.hand_over()
+        elif not self.taking:
+            self.exit()
         return count
+
+    cdef bint take_one(self) noexcept:
+        cdef io_uring_cqe *cqe
+        cdef uint64_t mark
+        cdef int result
+        if io_uring_peek_cqe(&self.ring, &cqe) != 0:
+            return False
+        mark, result = cqe.user_data, cqe.res
+        # Before any Python code runs: it may use this ring.
+        io_uring_cqe_seen(&self.ring, cqe)
+        self.busy -= 1
+        if mark != NOBODY:
+            self.came_back(mark, result)
+        return True
+
+    def serve(self, int wake, orders):
+        """Wait for orders or for what comes back, obey the orders and tell the ends.
+
+        An exception raised into the thread from outside appears before anything is taken in hand,
+        so that it finds no order half obeyed and no end half told.
+
+        Args:
+            wake: an eventfd that is written when there are orders.
+            orders: a deque of callables.
+        """
+        cdef pollfd waiting[2]
+        cdef uint64_t count
+        waiting[0].fd = self.ring.ring_fd
+        waiting[1].fd = wake
+        waiting[0].events = waiting[1].events = POLLIN
+        with nogil:
+            poll(waiting, 2, -1)
+        failures.checkpoint()
+        if waiting[1].revents:
+            read(wake, &count, sizeof(count))
+        while orders:
+            order = orders.popleft()
+            order()
+        self.take()
+
+    def retire(self):
+        """Have the thread that serves it end."""
+        self.retired = True
 
     def wait(self, int milliseconds):
         """Wait until something has come back, or for that long."""

@@ -16,6 +16,7 @@ from membuf.base.errors import (
 from membuf.base.integers import exact_index
 
 __all__ = [
+    "checkpoint",
     "exact_index",
     "failure",
     "negative",
@@ -126,3 +127,10 @@ def several(errors: list[MembufError], count: int) -> ExceptionGroup[MembufError
 def reraise(error: BaseException) -> None:
     """Raise an error that was caught where it could not go on."""
     raise error
+
+
+def checkpoint() -> None:
+    """Let an exception that was raised into this thread from outside appear here.
+
+    Compiled code never looks for one; any Python code does.
+    """

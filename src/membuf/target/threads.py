@@ -50,6 +50,7 @@ class Pool:
         self._idle = 0
         self._closing = False
         self._threads: set[threading.Thread] = set()
+        self._running: dict[threading.Thread, Job] = {}
 
     @property
     def thread_count(self) -> int:
@@ -106,7 +107,9 @@ class Pool:
                     if self._closing:
                         return None
                     self._changed.wait()
-                return self._waiting.popleft()
+                job = self._running[threading.current_thread()] = self._waiting[0]
+                self._waiting.popleft()
+                return job
             finally:
                 self._idle -= 1
 
@@ -121,18 +124,24 @@ class Pool:
                     self._start_thread()
 
     def _work_once(self) -> bool:
-        job: Job | None = None
+        me = threading.current_thread()
         try:
             job = self._next()
             if job is not None:
                 job.run()
+            self._running.pop(me, None)
         except BaseException as error:  # noqa: BLE001
             # Whatever was raised into this thread: who waits for the job must hear of its end.
-            unraisable(error, threading.current_thread())
-            if job is not None:
-                job.give_up()
+            unraisable(error, me)
+            unfinished = self._running.pop(me, None)
+            if unfinished is not None and not self._is_waiting(unfinished):
+                unfinished.give_up()
             return True
         return job is not None
+
+    def _is_waiting(self, job: Job) -> bool:
+        with self._changed:
+            return job in self._waiting
 
 
 class _Transfer:
@@ -149,7 +158,7 @@ class _Transfer:
         self._lane.conclude(self._packet)
 
     def give_up(self) -> None:
-        self._lane.conclude(self._packet, errno.EIO)
+        self._lane.conclude(self._packet, 0 if self._packet.worked else errno.EIO)
 
 
 class _Share:

@@ -12,12 +12,11 @@ thread; if that does not run any more, it takes its place.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import selectors
 import threading
 import weakref
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from membuf.target._future import current_loop
@@ -114,7 +113,7 @@ class ThreadLane(Lane):
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._orders: deque[Callable[[], object]] = deque()
         self._lock = threading.Lock()
-        self._closing = False
+        self._ended = False
         self._thread = threading.Thread(target=self._work, name="membuf-ring", daemon=True)
         self._thread.start()
 
@@ -125,7 +124,7 @@ class ThreadLane(Lane):
 
     def start(self, packet: Packet) -> None:
         """Have the thread send it."""
-        self._order(lambda: self._ring.start(packet))
+        self._order(partial(self._ring.start, packet))
 
     resume = start
 
@@ -133,7 +132,7 @@ class ThreadLane(Lane):
         """Have the thread cancel it."""
         can_stop = packet.stream and not packet.over
         packet.mark_cancelled()
-        self._order(lambda: self._ring.cancel(packet))
+        self._order(partial(self._ring.cancel, packet))
         return can_stop
 
     def abandon(self, packet: Packet, error: int, status: int | None = None) -> None:
@@ -143,42 +142,28 @@ class ThreadLane(Lane):
 
     def close(self) -> None:
         """End the thread and give the ring back; nothing is on its way."""
-        self._order(self._close)
+        self._order(self._ring.retire)
         if self._thread is not threading.current_thread():
             self._thread.join()
 
     def _order(self, order: Callable[[], object]) -> None:
+        """Have the thread call it; nothing of it may be Python code."""
         with self._lock:
-            if self._closing:
-                return
-            self._orders.append(order)
-            if len(self._orders) == 1:
+            if not self._ended:
+                self._orders.append(order)
                 os.eventfd_write(self._wake, 1)
 
-    def _close(self) -> None:
-        with self._lock:
-            self._closing = True
-
     def _work(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._ring, selectors.EVENT_READ)
-            selector.register(self._wake, selectors.EVENT_READ)
-            while not self._closing:
-                try:
-                    selector.select()
-                    self._obey()
-                    self._ring.take()
-                except BaseException as error:  # noqa: BLE001
-                    # Whatever was raised into this thread: transfers are waited for.
-                    unraisable(error, self._thread)
+        while not self._ring.retired:
+            try:
+                self._ring.serve(self._wake, self._orders)
+            except BaseException as error:  # noqa: BLE001
+                # Whatever was raised into this thread: transfers are waited for.
+                unraisable(error, self._thread)
+        with self._lock:
+            self._ended = True
+            os.close(self._wake)
         self._ring.close()
-        os.close(self._wake)
-
-    def _obey(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
-        while self._orders:
-            self._orders.popleft()()
 
 
 _shared_lock = threading.Lock()
