@@ -49,50 +49,66 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.0005)
 
 
+class Pipe:
+    """A pipe: what was written to it, and what the requests that read from it said."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.reading, self.writing = os.pipe()
+        self.chance = chance
+        self.told: Counter[str] = Counter()
+        self.received = bytearray()
+        self.written = bytearray()
+
+    def on_complete(self, _r: Any, _t: Any, params: Any, ended: threading.Event) -> None:
+        self.told[params.status.name] += 1
+        self.received.extend(bytes(params.memory)[: params.information])
+        ended.set()
+
+    def read_and_cancel(self, target: FileTarget) -> None:
+        """One request; its cancel comes before the bytes that end it, or about with them."""
+        memory = membuf.Memory(100)
+        ended = threading.Event()
+        request = Request(target)
+        request.format_read(memory)
+        request.send(self.on_complete, context=ended)
+        data = os.urandom(self.chance.randrange(1, 150))
+        cancel_first = self.chance.random() < 0.5
+        if cancel_first:
+            request.cancel()
+        self.written.extend(data)
+        os.write(self.writing, data)
+        time.sleep(self.chance.choice((0, 0, 0.0001)))
+        if not cancel_first:
+            request.cancel()
+        assert ended.wait(60)
+        assert request.status in {st.STATUS_SUCCESS, st.STATUS_CANCELLED}
+        request.delete()
+        assert memory.reference_count == 1
+
+    def read_the_rest(self) -> None:
+        os.set_blocking(self.reading, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.received.extend(os.read(self.reading, 1 << 16))
+
+    def close(self) -> None:
+        os.close(self.reading)
+        os.close(self.writing)
+
+
 def test_cancelled_requests_lose_no_byte_of_a_stream(
     engine: str, seed: int, deadline: float
 ) -> None:
     """What requests say they read, and what is left in the pipe, is what was written."""
-    chance = random.Random(seed)
-    reading, writing = os.pipe()
-    told: Counter[str] = Counter()
-    received = bytearray()
-    written = bytearray()
-    with open_target(f"fd:{reading}", engine=engine) as target:
+    pipe = Pipe(random.Random(seed))
+    with open_target(f"fd:{pipe.reading}", engine=engine) as target:
         while time.monotonic() < deadline:
-            memory = membuf.Memory(100)
-            ended = threading.Event()
-
-            def on_complete(request: Any, _t: Any, params: Any, ended: Any) -> None:
-                told[params.status.name] += 1
-                received.extend(bytes(params.memory)[: params.information])
-                ended.set()
-
-            request = Request(target)
-            request.format_read(memory)
-            request.send(on_complete, context=ended)
-            data = os.urandom(chance.randrange(1, 150))
-            cancel_first = chance.random() < 0.5
-            if cancel_first:
-                request.cancel()
-            written.extend(data)
-            os.write(writing, data)
-            time.sleep(chance.choice((0, 0, 0.0001)))
-            if not cancel_first:
-                request.cancel()
-            assert ended.wait(60)
-            assert request.status in {st.STATUS_SUCCESS, st.STATUS_CANCELLED}
-            request.delete()
-            assert memory.reference_count == 1
-        os.set_blocking(reading, False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                received.extend(os.read(reading, 1 << 16))
+            pipe.read_and_cancel(target)
+        pipe.read_the_rest()
         statistics = target.statistics()
-    os.close(reading)
-    os.close(writing)
-    assert bytes(received) == bytes(written)
-    assert statistics.reads == sum(told.values())
+    pipe.close()
+    assert bytes(pipe.received) == bytes(pipe.written)
+    assert statistics.reads == sum(pipe.told.values())
     assert statistics.in_flight == 0
 
 
@@ -130,79 +146,58 @@ def test_cancelled_tasks_never_get_their_memory_back_early(
     assert pages.statistics().outstanding == 0
 
 
-def test_everything_at_once_on_one_target(
-    tmp_path: Path, engine: str, seed: int, deadline: float
-) -> None:
-    """Threads that read in every way beside one that stops, purges and starts the target."""
-    ended: Counter[str] = Counter()
-    target = open_target(f"file:{numbered(tmp_path / 'image')}", engine=engine)
+def by_call(target: FileTarget, chance: random.Random) -> None:
+    block = chance.randrange(BLOCKS)
+    memory = membuf.Memory(BLOCK)
+    target.read(memory, block * BLOCK, timeout=chance.choice((None, 5.0)))
+    check(memory, block)
 
-    def by_call(chance: random.Random) -> None:
-        block = chance.randrange(BLOCKS)
-        memory = membuf.Memory(BLOCK)
-        target.read(memory, block * BLOCK, timeout=chance.choice((None, 5.0)))
+
+def together(target: FileTarget, chance: random.Random) -> None:
+    blocks = [chance.randrange(BLOCKS) for _ in range(chance.randrange(20))]
+    memories = [membuf.Memory(BLOCK) for _ in blocks]
+    target.read_many([(m, b * BLOCK) for m, b in zip(memories, blocks, strict=True)])
+    for memory, block in zip(memories, blocks, strict=True):
         check(memory, block)
 
-    def together(chance: random.Random) -> None:
-        blocks = [chance.randrange(BLOCKS) for _ in range(chance.randrange(20))]
+
+def by_request(target: FileTarget, chance: random.Random) -> None:
+    block = chance.randrange(BLOCKS)
+    told = threading.Event()
+    request = Request(target)
+    request.format_read(membuf.Memory(BLOCK), block * BLOCK)
+    request.send(lambda *_: told.set(), timeout=chance.choice((None, 5.0)))
+    if chance.random() < 0.3:
+        request.cancel()
+    assert told.wait(60)
+    if request.status == st.STATUS_SUCCESS:
+        check(request.completion.memory, block)
+    else:
+        assert request.status in {st.STATUS_CANCELLED, st.STATUS_WDF_DEVICE_REMOVED_NOT_SENT}
+
+
+def on_a_loop(target: FileTarget, chance: random.Random) -> None:
+    async def some() -> None:
+        blocks = [chance.randrange(BLOCKS) for _ in range(20)]
         memories = [membuf.Memory(BLOCK) for _ in blocks]
-        target.read_many([(m, b * BLOCK) for m, b in zip(memories, blocks, strict=True)])
-        for memory, block in zip(memories, blocks, strict=True):
-            check(memory, block)
+        counts = await asyncio.gather(
+            *(target.read_async(m, b * BLOCK) for m, b in zip(memories, blocks, strict=True)),
+            return_exceptions=True,
+        )
+        for memory, block, count in zip(memories, blocks, counts, strict=True):
+            if count == BLOCK:
+                check(memory, block)
+            else:
+                assert isinstance(count, membuf.MembufError), count
 
-    def by_request(chance: random.Random) -> None:
-        block = chance.randrange(BLOCKS)
-        told = threading.Event()
-        request = Request(target)
-        request.format_read(membuf.Memory(BLOCK), block * BLOCK)
-        request.send(lambda *_: told.set(), timeout=chance.choice((None, 5.0)))
-        if chance.random() < 0.3:
-            request.cancel()
-        assert told.wait(60)
-        if request.status == st.STATUS_SUCCESS:
-            check(request.completion.memory, block)
-        else:
-            assert request.status in {
-                st.STATUS_CANCELLED, st.STATUS_WDF_DEVICE_REMOVED_NOT_SENT,
-            }  # fmt: skip
+    asyncio.run(some())
 
-    def on_a_loop(chance: random.Random) -> None:
-        async def some() -> None:
-            blocks = [chance.randrange(BLOCKS) for _ in range(20)]
-            memories = [membuf.Memory(BLOCK) for _ in blocks]
-            counts = await asyncio.gather(
-                *(target.read_async(m, b * BLOCK) for m, b in zip(memories, blocks, strict=True)),
-                return_exceptions=True,
-            )
-            for memory, block, count in zip(memories, blocks, counts, strict=True):
-                if count == BLOCK:
-                    check(memory, block)
-                else:
-                    assert isinstance(count, membuf.MembufError), count
 
-        asyncio.run(some())
-
-    def change(chance: random.Random) -> None:
-        chance.choice((target.stop, target.purge, target.start))()
-        time.sleep(0.001)
-        target.start()
-        time.sleep(0.001)
-
-    def work(number: int) -> None:
-        chance = random.Random(seed + number)
-        deed = (by_call, together, by_request, on_a_loop, change)[number]
-        while time.monotonic() < deadline:
-            try:
-                deed(chance)
-                ended["well"] += 1
-            except (membuf.MembufError, ExceptionGroup) as error:
-                if not is_refusal(error):
-                    raise
-
-    run_threads(work, 5)
-    assert ended["well"] > 0
-    assert target.statistics().in_flight == 0
-    target.close()
+def change(target: FileTarget, chance: random.Random) -> None:
+    chance.choice((target.stop, target.purge, target.start))()
+    time.sleep(0.001)
+    target.start()
+    time.sleep(0.001)
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -214,6 +209,30 @@ def is_refusal(error: BaseException) -> bool:
         st.STATUS_CANCELLED,
         st.STATUS_INVALID_DEVICE_STATE,
     }
+
+
+def test_everything_at_once_on_one_target(
+    tmp_path: Path, engine: str, seed: int, deadline: float
+) -> None:
+    """Threads that read in every way beside one that stops, purges and starts the target."""
+    deeds = (by_call, together, by_request, on_a_loop, change)
+    ended: Counter[str] = Counter()
+    target = open_target(f"file:{numbered(tmp_path / 'image')}", engine=engine)
+
+    def work(number: int) -> None:
+        chance = random.Random(seed + number)
+        while time.monotonic() < deadline:
+            try:
+                deeds[number](target, chance)
+                ended["well"] += 1
+            except (membuf.MembufError, ExceptionGroup) as error:
+                if not is_refusal(error):
+                    raise
+
+    run_threads(work, len(deeds))
+    assert ended["well"] > 0
+    assert target.statistics().in_flight == 0
+    target.close()
 
 
 def test_closing_while_everybody_sends(

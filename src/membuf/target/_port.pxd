@@ -1,5 +1,6 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
+from membuf.target._gate cimport Gate
 from membuf.target._operation cimport Hold, Operation
 from posix.uio cimport iovec
 
@@ -17,29 +18,14 @@ cdef enum:
     PACKET_DONE = 2
 
 
-cdef class Port:
+cdef class Port(Gate):
     cdef readonly int fd
     cdef readonly object name
     cdef readonly bint stream
-    cdef readonly bint accepting
     cdef readonly Py_ssize_t memory_alignment
     cdef readonly Py_ssize_t offset_alignment
-    cdef readonly Py_ssize_t in_flight
-    cdef readonly Py_ssize_t ignoring
-    cdef readonly Py_ssize_t peak_in_flight
-    cdef readonly unsigned long long reads
-    cdef readonly unsigned long long writes
-    cdef readonly unsigned long long flushes
-    cdef readonly unsigned long long bytes_read
-    cdef readonly unsigned long long bytes_written
-    cdef readonly unsigned long long errors
-    cdef readonly unsigned long long cancelled
     cdef size_t memory_mask
     cdef size_t offset_mask
-    cdef Py_ssize_t waiters
-    cdef object idle
-    cdef object drained
-    cdef Operation *flying
 
     cdef int describe(self, Operation *operation, int kind, object offset) except -1
     cdef int attach(
@@ -47,11 +33,7 @@ cdef class Port:
         Py_ssize_t length
     ) except -1
     cdef object refusal(self, Operation *operation, iovec *vector)
-    cdef bint enter(self, Operation *operation, Py_ssize_t weight) noexcept
-    cdef void leave(self, Operation *operation, Py_ssize_t weight) noexcept
-    cdef int tell_drained(self) except -1
     cpdef Py_ssize_t delivering(self)
-    cdef void account(self, Operation *operation) noexcept
 
 
 cdef class Packet:

@@ -1,13 +1,12 @@
 # cython: language_level=3, binding=False, freethreading_compatible=True
 """Where transfers leave a target: the port that checks and counts them, the packet of each.
 
-A port is the part of a target that every transfer passes: the file descriptor, the alignment that
-direct I/O asks for, the gate that is open while the target is started, the list of what is on its
-way, and the counters. A packet is one transfer that somebody waits for; it holds its memory.
+A port is the part of a target that every transfer passes: its gate with a file descriptor behind it
+and the alignment that direct I/O asks for. A packet is one transfer that somebody waits for; it
+holds its memory.
 """
 
 import _thread
-import threading
 import time
 
 cimport cython
@@ -21,9 +20,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.uio cimport iovec
 
+from membuf.target._gate cimport Gate
 from membuf.target._operation cimport (
-    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, exact_size, hold_drop,
-    hold_take, operation_run,
+    OPERATION_FLUSH, OPERATION_READ, Hold, Operation, exact_size, hold_drop, hold_take,
+    operation_run,
 )
 
 from membuf.request.buffers import resolve
@@ -54,7 +54,7 @@ cdef tuple described_part(object memory, Py_ssize_t start, Py_ssize_t length):
 
 
 @cython.final
-cdef class Port:
+cdef class Port(Gate):
     """Port(fd, *, name, stream=False, memory_alignment=1, offset_alignment=1)
     --
 
@@ -78,17 +78,6 @@ cdef class Port:
         self.offset_alignment = offset_alignment
         self.memory_mask = <size_t>memory_alignment - 1
         self.offset_mask = <size_t>offset_alignment - 1
-        self.idle = threading.Condition()
-
-    def open(self):
-        """Let transfers pass."""
-        with cython.critical_section(self):
-            self.accepting = True
-
-    def shut(self):
-        """Let no further transfer pass."""
-        with cython.critical_section(self):
-            self.accepting = False
 
     cdef int describe(self, Operation *operation, int kind, object offset) except -1:
         """Fill a zeroed operation with what it asks for and where."""
@@ -141,59 +130,6 @@ cdef class Port:
             self.offset_alignment, self.memory_alignment,
         )
 
-    cdef bint enter(self, Operation *operation, Py_ssize_t weight) noexcept:
-        """Count a transfer in; False where the gate is shut."""
-        with cython.critical_section(self):
-            if not self.accepting and not operation.ignores_state:
-                return False
-            self.in_flight += weight
-            if operation.ignores_state:
-                self.ignoring += weight
-            if self.in_flight > self.peak_in_flight:
-                self.peak_in_flight = self.in_flight
-            operation.previous = NULL
-            operation.following = self.flying
-            if self.flying != NULL:
-                self.flying.previous = operation
-            self.flying = operation
-        return True
-
-    cdef void leave(self, Operation *operation, Py_ssize_t weight) noexcept:
-        """Count it out, and wake who waits for that."""
-        cdef bint wake
-        with cython.critical_section(self):
-            self.in_flight -= weight
-            if operation.ignores_state:
-                self.ignoring -= weight
-            if operation.previous != NULL:
-                operation.previous.following = operation.following
-            else:
-                self.flying = operation.following
-            if operation.following != NULL:
-                operation.following.previous = operation.previous
-            wake = self.waiters > 0
-        if self.drained is not None:
-            self.tell_drained()
-        if wake:
-            with self.idle:
-                self.idle.notify_all()
-
-    cdef void account(self, Operation *operation) noexcept:
-        """Add what a transfer did to the counters."""
-        with cython.critical_section(self):
-            if operation.kind == OPERATION_READ:
-                self.reads += 1
-                self.bytes_read += operation.done
-            elif operation.kind == OPERATION_WRITE:
-                self.writes += 1
-                self.bytes_written += operation.done
-            else:
-                self.flushes += 1
-            if operation.error == ECANCELED:
-                self.cancelled += 1
-            elif operation.error:
-                self.errors += 1
-
     def transfer(self, int kind, memory, offset, memory_offset=0, memory_length=None):
         """Run a transfer on this thread and return its count of bytes.
 
@@ -235,20 +171,6 @@ cdef class Port:
         if operation.error:
             raise failures.failure(OPERATION_FLUSH, operation.error, self.name, 0, 0, 0)
 
-    def cancel_flying(self, bint ignoring_too):
-        """Mark what is on its way as cancelled, and return the packets among it."""
-        cdef Operation *operation
-        packets = []
-        with cython.critical_section(self):
-            operation = self.flying
-            while operation != NULL:
-                if ignoring_too or not operation.ignores_state:
-                    operation.cancelled = True
-                    if operation.owner != NULL:
-                        packets.append(<object>operation.owner)
-                operation = operation.following
-        return packets
-
     def outstanding(self, bint ignoring_too):
         """Transfers on their way, without those whose completion runs on this very thread."""
         cdef Py_ssize_t count = self.in_flight if ignoring_too else self.in_flight - self.ignoring
@@ -264,43 +186,16 @@ cdef class Port:
             inner = (<Packet>inner).enclosing
         return count
 
-    def when_drained(self, callback):
-        """Call it once nothing is on its way: now, or with the last transfer that leaves."""
-        self.drained = callback
-        self.tell_drained()
-
-    cdef int tell_drained(self) except -1:
-        with cython.critical_section(self):
-            if self.in_flight or self.drained is None:
-                return 0
-            callback, self.drained = self.drained, None
-        callback()
-        return 0
-
     def after_fork(self):
         """In a forked child: what is on its way is the parent's; let the child's share of it go.
 
         Nobody is told: the parent is.
         """
-        cdef Operation *operation = self.flying
-        self.idle = threading.Condition()
-        self.drained = None
-        self.flying = NULL
-        self.in_flight = self.ignoring = self.waiters = 0
+        cdef Operation *operation = self.abandon()
         while operation != NULL:
             if operation.owner != NULL:
                 (<Packet>operation.owner).disown()
             operation = operation.following
-
-    def wait(self, double seconds):
-        """Sleep until a transfer is counted out, or for that long."""
-        with self.idle:
-            self.waiters += 1
-            try:
-                if self.in_flight:
-                    self.idle.wait(seconds)
-            finally:
-                self.waiters -= 1
 
 
 cdef int run_counted(Port port, Operation *operation) except -1:
