@@ -13,13 +13,14 @@ from tests.conformance.test_scripts import rows
 
 COVERAGE = tomllib.loads((Path(__file__).parent / "coverage.toml").read_text())
 
-_CASE = re.compile(r"[CP]\d+(?![\d.])")
+_CASE = re.compile(r"[CPQ]\d+(?![\d.])")
 
 
 def published() -> set[str]:
     """The cases of the specification that are published."""
     numbers = COVERAGE["published"]
-    return {f"C{n}" for n in numbers["objects"]} | {f"P{n}" for n in numbers["pool"]}
+    letters = {"objects": "C", "pool": "P", "requests": "Q"}
+    return {f"{letters[spec]}{n}" for spec, cases in numbers.items() for n in cases}
 
 
 def ids() -> list[str]:
