@@ -16,9 +16,16 @@ class RequestType(IntEnum):
     <RequestType.READ: 3>
     """
 
-    READ = 3
-    WRITE = 4
-    FLUSH = 9
+    CREATE = 0x0
+    CLOSE = 0x2
+    READ = 0x3
+    WRITE = 0x4
+    FLUSH = 0x9
+    DEVICE_CONTROL = 0xE
+    INTERNAL_DEVICE_CONTROL = 0xF
+    CLEANUP = 0x12
+    OTHER = 0x1C
+    USB = 0x40
     NO_FORMAT = 0xFF
 
 
@@ -26,11 +33,15 @@ class CompletionParams(NamedTuple):
     """How a request ended (WDF_REQUEST_COMPLETION_PARAMS).
 
     Attributes:
-        type: what it asked for; NO_FORMAT where it was never formatted.
+        type: what it asked for; NO_FORMAT where it carries no format of this framework.
         status: the status it ended with.
         information: bytes transferred.
-        memory: the memory it was formatted with, as given.
+        memory: the memory it was formatted with, as given; of a control request, its input.
         memory_offset: where in that memory the transfer began, in bytes.
+        code: the control code of a control request.
+        output: the output memory of a control request, as given.
+        output_offset: where in that memory the output begins, in bytes.
+        arguments: the three memories of a request of type OTHER, as given.
 
     >>> import membuf.bus
     >>> def told(request, target, params, context):
@@ -45,5 +56,9 @@ class CompletionParams(NamedTuple):
     type: RequestType
     status: Status
     information: int
-    memory: Any
-    memory_offset: int
+    memory: Any = None
+    memory_offset: int = 0
+    code: int = 0
+    output: Any = None
+    output_offset: int = 0
+    arguments: tuple[Any, Any, Any] = (None, None, None)
