@@ -1,5 +1,10 @@
 """The memory-buffer system of the Windows Driver Frameworks, in user space, for Python."""
 
+from __future__ import annotations
+
+import importlib as _importlib
+import typing as _typing
+
 from membuf import pool
 from membuf._native import Block, LookasideList, Memory, Object
 from membuf.base.alignment import align_down, align_up
@@ -27,10 +32,13 @@ from membuf.base.errors import (
 )
 from membuf.base.status import Status
 from membuf.base.tag import Tag
-from membuf.bus import open_target
-from membuf.memory import MemoryDescriptor
 from membuf.pool import NONPAGED, PAGED, Domain, LeakError
-from membuf.request import Request
+
+if _typing.TYPE_CHECKING:
+    from membuf import verifier, wdf
+    from membuf.bus import open_target
+    from membuf.memory import MemoryDescriptor
+    from membuf.request import Request
 
 __all__ = [
     "NONPAGED",
@@ -69,4 +77,31 @@ __all__ = [
     "align_up",
     "open_target",
     "pool",
+    "verifier",
+    "wdf",
 ]
+
+_LATER = {
+    "MemoryDescriptor": "membuf.memory",
+    "Request": "membuf.request",
+    "open_target": "membuf.bus",
+    "verifier": "",
+    "wdf": "",
+}
+"""Names whose modules are imported when they are first asked for: who needs none waits for none.
+
+The name of a module stands for the module itself.
+"""
+
+
+def __getattr__(name: str) -> _typing.Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _importlib.import_module(_LATER[name] or f"{__name__}.{name}")
+    value = getattr(module, name) if _LATER[name] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
