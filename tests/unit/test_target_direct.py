@@ -56,6 +56,24 @@ def test_the_limits_are_those_of_the_system(target: FileTarget) -> None:
         assert 1 < alignment <= BLOCK
 
 
+def test_a_descriptor_tells_by_itself_that_it_is_direct(folder: Path, engine: str) -> None:
+    (folder / "image").write_bytes(CONTENT)
+    for flags, wanted in ((os.O_DIRECT, True), (0, False)):
+        fd = os.open(folder / "image", os.O_RDONLY | flags)
+        with open_target(f"fd:{fd}", engine=engine) as target:
+            assert (target.limits != Limits(1, 1)) == wanted
+        os.close(fd)
+
+
+def test_a_pipe_of_packets_is_not_direct() -> None:
+    reading, writing = os.pipe2(os.O_DIRECT)
+    with open_target(f"fd:{writing}") as target:
+        assert target.limits == Limits(1, 1)
+        assert target.write(b"packet") == 6
+    os.close(reading)
+    os.close(writing)
+
+
 def test_every_way_reads_and_writes_aligned_memory(target: FileTarget) -> None:
     pages = membuf.LookasideList(BLOCK)
     memories = [pages.allocate() for _ in range(64)]

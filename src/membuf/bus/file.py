@@ -232,7 +232,8 @@ def open_file(
 def open_fd(number: str, *, engine: str = "auto", parent: Object | None = None) -> FileTarget:
     """Take an open descriptor as a target; `open_target("fd:0")` calls this.
 
-    The target works on a duplicate: closing it leaves the descriptor open.
+    The target works on a duplicate: closing it leaves the descriptor open. Where the descriptor
+    was opened for direct I/O, `limits` says what transfers must keep to.
 
     Args:
         number: the descriptor.
@@ -250,7 +251,7 @@ def open_fd(number: str, *, engine: str = "auto", parent: Object | None = None) 
         moves = _engine(engine, undo)
         fd = _duplicate(int(number), name)
         undo.callback(os.close, fd)
-        target = FileTarget(fd, _limits(fd, name, direct=False), name, moves, parent)
+        target = FileTarget(fd, _limits(fd, name, direct=_is_direct(fd)), name, moves, parent)
         undo.pop_all()
     return target
 
@@ -291,6 +292,11 @@ def _is_stream(fd: int) -> bool:
     mode = os.fstat(fd).st_mode
     seekable = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
     return not seekable or bool(_status_flags(fd) & os.O_APPEND)
+
+
+def _is_direct(fd: int) -> bool:
+    """Whether a descriptor bypasses the page cache (of a pipe, the flag says something else)."""
+    return not _is_stream(fd) and bool(_status_flags(fd) & os.O_DIRECT)
 
 
 def _status_flags(fd: int) -> int:
