@@ -2,10 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any, SupportsIndex
+from typing import Any, Final, NamedTuple, SupportsIndex
 
 from membuf._native import Memory
+from membuf.base.integers import exact_index
 from membuf.memory import MemoryDescriptor, check_range
+
+
+class Part(NamedTuple):
+    """A checked part of a memory argument.
+
+    Attributes:
+        given: the argument as the caller gave it.
+        memory: the buffer behind it; None for no memory.
+        offset: where the part begins, in bytes.
+        length: its bytes.
+    """
+
+    given: Any = None
+    memory: Any = None
+    offset: int = 0
+    length: int = 0
+
+
+NO_PART: Final = Part()
+"""What None as a memory argument comes to."""
+
+
+def part(memory: Any, offset: SupportsIndex = 0, length: SupportsIndex | None = None) -> Part:
+    """Check a memory argument for one buffer; no reference is taken.
+
+    Raises:
+        IntegerOverflowError: the part is not inside the memory.
+        TypeError: several buffers, or no memory at all.
+    """
+    if memory is None:
+        return NO_PART
+    if is_sequence(memory):
+        raise TypeError("one buffer is needed here; got several")
+    found, offset, length = resolve(memory, offset, length)
+    first, count = check_range(size_of(found), offset, length)
+    if isinstance(memory, MemoryDescriptor):
+        count = exact_index(memory.length, "length")  # of a buffer or MDL, 0 is a length too
+    return Part(memory, found, first, count)
+
+
+def size_of(memory: Any) -> int:
+    """The bytes of a buffer."""
+    if isinstance(memory, Memory):
+        return memory.size
+    with memoryview(memory) as view:
+        return view.nbytes
 
 
 def resolve(
@@ -41,11 +88,8 @@ def check_part(
     Raises:
         IntegerOverflowError: the part is not inside the memory.
     """
-    if isinstance(memory, Memory):
-        check_range(memory.size, memory_offset, memory_length)
-    elif memory is not None and not is_sequence(memory):
-        with memoryview(memory) as view:
-            check_range(view.nbytes, memory_offset, memory_length)
+    if memory is not None and not is_sequence(memory):
+        check_range(size_of(memory), memory_offset, memory_length)
 
 
 def is_sequence(thing: Any) -> bool:

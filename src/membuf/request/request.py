@@ -4,77 +4,23 @@
                          ^                                           |
                          +----------------- reuse, format -----------+
 
-The reference ledger (rule: the framework's memory-buffer life cycle): a successful format takes one
-reference on the memory. Neither completion nor a failed send nor a cancel drops it; formatting
-again, reuse, a change of target and the deletion of the request do.
+What a request asks for, and the memory it holds for that, is the other half: `formatting`.
 """
 
 from __future__ import annotations
 
-import operator
-import threading
 from collections.abc import Callable
-from typing import Any, Protocol, SupportsIndex
+from typing import Any, Final
 
-from membuf._native import Memory, Object
+from membuf._native import Object
 from membuf.base import status as st
-from membuf.base.errors import MembufError, from_status
+from membuf.base.errors import InvalidParameterError, MembufError
 from membuf.base.status import Status
-from membuf.request.buffers import check_part, resolve
 from membuf.request.completion import CompletionParams, RequestType
+from membuf.request.formatting import Formatting
+from membuf.request.protocol import Packet, RequestTarget
 
-# Looking a member up in its enumeration costs as much as a call.
-_READ, _WRITE = RequestType.READ, RequestType.WRITE
-
-_BUGCHECK_ALREADY_SENT = (0x10D, 6, 3, 0, 0)
-
-
-class Packet(Protocol):
-    """What a target makes of a formatted request (the framework's I/O packet)."""
-
-    callback: Callable[[Any], object] | None
-
-    @property
-    def information(self) -> int:
-        """Bytes transferred."""
-        ...
-
-    def failure(self) -> MembufError | None:
-        """The exception for its end, or None where it ended well."""
-
-    def release(self) -> None:
-        """Let the memory go: now, or when it is over."""
-
-
-class RequestTarget(Protocol):
-    """What a request needs of a target."""
-
-    def make_packet(
-        self,
-        kind: int,
-        memory: Any,
-        offset: SupportsIndex | None,
-        memory_offset: SupportsIndex,
-        memory_length: SupportsIndex | None,
-    ) -> Any:
-        """Take the memory and describe the transfer.
-
-        Raises:
-            InvalidDeviceStateError: the target is not open.
-        """
-
-    def check_open(self) -> None:
-        """Raises InvalidDeviceStateError where the target is not open."""
-
-    def send_packet(
-        self, packet: Any, synchronous: bool, timeout: float | None, ignore_state: bool, /
-    ) -> None:
-        """Deliver or queue a packet; where it is refused nothing has happened to it."""
-
-    def cancel_packet(self, packet: Any) -> bool:
-        """Ask for its early end; whether it can still be stopped."""
-        ...
-
+_BUGCHECK_ALREADY_SENT: Final = (0x10D, 6, 3, 0, 0)
 
 CompletionRoutine = Callable[["Request", Any, CompletionParams, Any], object]
 
@@ -83,7 +29,7 @@ class _Ending:
     """The context whose cleanup callback drops what a deleted request holds."""
 
 
-class Request(Object):
+class Request(Formatting):
     """A request of one's own, to be sent to a target.
 
     Args:
@@ -105,17 +51,10 @@ class Request(Object):
     __slots__ = (
         "_cancelled",
         "_failure",
-        "_formatted",
-        "_in_flight",
         "_information",
-        "_memory",
-        "_memory_offset",
-        "_packet",
         "_routine",
         "_routine_context",
         "_status",
-        "_target",
-        "_type",
     )
 
     def __init__(
@@ -125,75 +64,27 @@ class Request(Object):
         name: str | None = None,
         parent: Object | None = None,
     ) -> None:
-        super().__init__(name, parent=parent)
-        self._target = target
-        self._packet: Any = None
-        self._formatted = False
+        super().__init__(target, name=name, parent=parent)
         self._cancelled = False
-        # Held from a send to its completion: what makes two sends at once one too many.
-        self._in_flight = threading.Lock()
         self._routine: CompletionRoutine | None = None
         self._routine_context: Any = None
         self._status = st.STATUS_SUCCESS
         self._failure: MembufError | None = None
         self._information = 0
-        self._type = RequestType.NO_FORMAT
-        self._memory: Any = None
-        self._memory_offset = 0
-        if target is not None:
-            target.check_open()
         self.add_context(_Ending, on_cleanup=Request._disposed)
 
-    # ---- formatting -----------------------------------------------------------------------------
-
-    def format_read(
-        self,
-        memory: Any,
-        offset: SupportsIndex | None = 0,
-        *,
-        memory_offset: SupportsIndex = 0,
-        memory_length: SupportsIndex | None = None,
-    ) -> None:
-        """Make it a read of the target into memory, and take a reference on the memory.
-
-        What an earlier format took is given back first, even where this one then fails.
-
-        Args:
-            memory: a memory object, a buffer, a MemoryDescriptor, or a list of buffers.
-            offset: byte position in the target; a stream has none (leave it out).
-            memory_offset: where the part of `memory` begins, in bytes.
-            memory_length: its bytes; None or 0 reaches to the end (rule: WDFMEMORY_OFFSET).
-
-        Raises:
-            IntegerOverflowError: the part is not inside the memory; the earlier format stands.
-            InvalidDeviceStateError: the target is not open, or the request is in flight.
-            InvalidParameterError: direct I/O needs another alignment.
-        """
-        self._format(_READ, memory, offset, memory_offset, memory_length)
-
-    def format_write(
-        self,
-        memory: Any,
-        offset: SupportsIndex | None = 0,
-        *,
-        memory_offset: SupportsIndex = 0,
-        memory_length: SupportsIndex | None = None,
-    ) -> None:
-        """Make it a write to the target from memory; see `format_read`."""
-        self._format(_WRITE, memory, offset, memory_offset, memory_length)
-
-    def change_target(self, target: RequestTarget) -> None:
-        """Send it elsewhere; what it was formatted with is dropped.
-
-        Raises:
-            InvalidDeviceStateError: the target is not open, or the request is in flight.
-        """
-        self._refuse_in_flight("be given another target")
-        self._unformat()
-        target.check_open()
-        self._target = target
-
     # ---- sending --------------------------------------------------------------------------------
+
+    def set_completion_routine(
+        self, on_complete: CompletionRoutine | None, context: Any = None
+    ) -> None:
+        """Have `on_complete` told of the next completion, and of that one alone.
+
+        `send` takes a routine too; one that is set here stays set through sends that fail.
+
+        Source: WdfRequestSetCompletionRoutine.
+        """
+        self._routine, self._routine_context = on_complete, context
 
     def send(
         self,
@@ -201,39 +92,47 @@ class Request(Object):
         timeout: float | None = None,
         *,
         context: Any = None,
+        target: RequestTarget | None = None,
         synchronous: bool = False,
         ignore_target_state: bool = False,
+        send_and_forget: bool = False,
     ) -> None:
         """Send it; it is delivered, or waits in its stopped target.
 
         Args:
             on_complete: called once as on_complete(request, target, params, context): on the
                 event loop that sent it, on this thread for a synchronous send, otherwise on a
-                thread of the engine.
+                thread of the engine. A received request sent asynchronously must have one.
             timeout: seconds, after which it is cancelled and ends with STATUS_IO_TIMEOUT.
             context: what `on_complete` gets as its last argument.
+            target: where to; None for the target it was formatted for. A request formatted for one
+                target is not sent to another; one of its current type is, and one to be forgotten.
             synchronous: return when it has ended (how, `status` says).
             ignore_target_state: deliver it though the target is stopped or purged.
+            send_and_forget: pass a received request on for good, with no other option: its
+                buffers and the request itself are gone here, and whoever is below completes it.
 
         Raises:
             InvalidDeviceStateError: the target does not take it (`.status` says why), it is not
                 formatted, or it is in flight; a routine given stays set.
             RequestCancelledError: it was cancelled earlier and not reused.
+            InvalidParameterError: `send_and_forget` together with another option.
+
+        Source: WdfRequestSend.
         """
         if on_complete is not None:
             self._routine, self._routine_context = on_complete, context
-        if not self._in_flight.acquire(blocking=False):
-            raise self._refusal(st.STATUS_INVALID_DEVICE_REQUEST, _BUGCHECK_ALREADY_SENT)
-        packet, target = self._packet, self._target
-        try:
-            if target is None or not self._formatted:
-                raise self._refusal(st.STATUS_REQUEST_NOT_ACCEPTED)
-            if self._cancelled:
-                raise self._refusal(st.STATUS_CANCELLED)
-        except MembufError as error:
-            self._status = error.status
-            self._in_flight.release()
-            raise
+        if send_and_forget:
+            others = synchronous or ignore_target_state or timeout is not None
+            self._send_and_forget(target or self._target, others)
+            return
+        if not self.own and not synchronous and self._routine is None:
+            raise self._refused(
+                st.STATUS_INVALID_DEVICE_REQUEST,
+                "is a received request: its asynchronous send needs a completion routine",
+            )
+        target = self._depart(target or self._target, ignore_target_state)
+        packet = self._packet
         # Not before it is sent: a request that only waits to be dropped must not hold itself.
         packet.callback = self._completed
         self.reference("sent")
@@ -241,14 +140,15 @@ class Request(Object):
             target.send_packet(packet, synchronous, timeout, ignore_target_state)
         except BaseException as error:
             if packet.callback is not None:
-                self._never_sent(error)
+                self._never_sent(packet, error)
             raise
 
     def cancel(self) -> bool:
         """Ask for its early end; whether it can still be stopped.
 
-        A transfer of a file that the system has begun cannot, and ends as it ends. Not in flight,
-        the request remembers: its next send fails until it is reused.
+        A transfer of a file that the system has begun cannot, and ends as it ends; a device that
+        has not made it cancelable finds the wish when it does. Not in flight, the request
+        remembers: its next send fails until it is reused.
 
         Source: WdfRequestCancelSentRequest.
         """
@@ -266,13 +166,23 @@ class Request(Object):
 
         Raises:
             InvalidDeviceStateError: it is in flight.
+
+        Source: WdfRequestReuse.
         """
         self._refuse_in_flight("be reused")
         self._unformat()
         self._routine = self._routine_context = None
         self._cancelled = False
         self._status, self._failure, self._information = Status(status), None, 0
-        self._type, self._memory, self._memory_offset = RequestType.NO_FORMAT, None, 0
+
+    def release(self) -> None:
+        """Give the memory back that it was formatted with; all else stays as it is.
+
+        Raises:
+            InvalidDeviceStateError: it is in flight.
+        """
+        self._refuse_in_flight("let its memory go")
+        self._unformat()
 
     # ---- looking --------------------------------------------------------------------------------
 
@@ -299,8 +209,17 @@ class Request(Object):
     @property
     def completion(self) -> CompletionParams:
         """How it ended last (WdfRequestGetCompletionParams)."""
+        control = self._control
+        params = (self._type, self._status, self._information, self._memory, self._memory_offset)
+        if control is None:
+            return CompletionParams(*params)
+        output, (first, second, fourth) = control.output, control.arguments
         return CompletionParams(
-            self._type, self._status, self._information, self._memory, self._memory_offset
+            *params,
+            control.code,
+            output.given,
+            output.offset,
+            (first.given, second.given, fourth.given),
         )
 
     def result(self) -> int:
@@ -311,47 +230,80 @@ class Request(Object):
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _format(
-        self,
-        kind: RequestType,
-        memory: Any,
-        offset: SupportsIndex | None,
-        memory_offset: SupportsIndex,
-        memory_length: SupportsIndex | None,
-    ) -> None:
-        self._refuse_in_flight("be formatted")
-        given = memory
-        if type(memory) is not Memory or memory_offset or memory_length:
-            memory, memory_offset, memory_length = resolve(memory, memory_offset, memory_length)
-            check_part(memory, memory_offset, memory_length)
-        self._unformat()
-        target = self._target
-        if target is None:
-            raise from_status(
-                st.STATUS_INVALID_DEVICE_STATE, f"{self!r} has no target: give it one first"
-            )
-        self._packet = target.make_packet(kind, memory, offset, memory_offset, memory_length)
-        self._formatted = True
-        self._type, self._memory, self._memory_offset = kind, given, operator.index(memory_offset)
-
-    def _unformat(self) -> None:
-        packet, self._packet = self._packet, None
-        self._formatted = False
-        if packet is not None:
-            packet.release()
-
-    def _refuse_in_flight(self, what: str) -> None:
-        if self._in_flight.locked():
-            raise from_status(
+    def _depart(self, target: RequestTarget | None, ignore_state: bool) -> RequestTarget:
+        """Be in flight from now on, if every check that comes before the target's own passes."""
+        if not self._in_flight.acquire(blocking=False):
+            raise self._refusal(
                 st.STATUS_INVALID_DEVICE_REQUEST,
-                f"{self!r} is in flight and cannot {what}: wait for its completion",
+                "is in flight already: wait for its completion",
+                _BUGCHECK_ALREADY_SENT,
             )
+        try:
+            return self._ready_target(target, ignore_state)
+        except BaseException:
+            self._in_flight.release()
+            raise
 
-    def _refusal(self, status: Status, bugcheck: tuple[int, ...] | None = None) -> MembufError:
-        return from_status(status, f"{self!r} {_REASONS[status]}", bugcheck=bugcheck)
+    def _ready_target(self, target: RequestTarget | None, ignore_state: bool) -> RequestTarget:
+        """The target, once every check that comes before its own has passed."""
+        if target is None or not self._formatted:
+            raise self._refused(
+                st.STATUS_REQUEST_NOT_ACCEPTED,
+                "is not formatted since it last ended: format it first",
+            )
+        if not self.own and not self._fits(target):
+            raise self._refused(st.STATUS_REQUEST_NOT_ACCEPTED, "has too few stack locations")
+        if self._cancelled:
+            self._check_accepts(target, ignore_state=ignore_state)
+            raise self._refused(st.STATUS_CANCELLED, "was cancelled earlier: reuse it first")
+        if self._packet is None:
+            self._packet, self._target = target.make_irp_packet(self.irp), target
+        elif target is not self._target:
+            raise self._refused(
+                st.STATUS_REQUEST_NOT_ACCEPTED, f"is formatted for {self._target!r}: send it there"
+            )
+        return target
 
-    def _never_sent(self, error: BaseException) -> None:
-        self._packet.callback = None
+    def _check_accepts(self, target: RequestTarget, *, ignore_state: bool) -> None:
+        try:
+            target.check_accepts(ignore_state=ignore_state)
+        except MembufError as error:
+            self._status = error.status
+            raise
+
+    def _send_and_forget(self, target: RequestTarget | None, other_options: bool) -> None:
+        if other_options:
+            self._status = st.STATUS_INVALID_PARAMETER
+            raise InvalidParameterError(f"{self!r}: send_and_forget goes with no other option")
+        if self.own:
+            raise self._refused(
+                st.STATUS_INVALID_DEVICE_STATE,
+                "is a request of one's own: only a received one can be forgotten",
+            )
+        if self._type is not RequestType.NO_FORMAT:
+            raise self._refused(
+                st.STATUS_INVALID_DEVICE_REQUEST,
+                "is formatted for a target: reuse it, or send it with a completion routine",
+            )
+        if target is None:
+            raise self._refused(st.STATUS_INVALID_DEVICE_STATE, "has no target: give it one first")
+        if not self._fits(target):
+            raise self._refused(st.STATUS_REQUEST_NOT_ACCEPTED, "has too few stack locations")
+        self._check_accepts(target, ignore_state=True)
+        self._unformat()
+        target.forward(self._forget())
+
+    def _forget(self) -> Any:
+        """Let the request end here though its packet goes on; returns the packet."""
+        raise NotImplementedError
+
+    def _refused(self, status: Status, reason: str) -> MembufError:
+        """The error of a send that is refused, which `status` says from now on."""
+        self._status = status
+        return self._refusal(status, reason)
+
+    def _never_sent(self, packet: Packet, error: BaseException) -> None:
+        packet.callback = None
         self._in_flight.release()
         self._status = getattr(error, "status", st.STATUS_UNSUCCESSFUL)
         self.dereference("sent")
@@ -378,10 +330,3 @@ class Request(Object):
         packet = self._packet
         if packet is not None:
             packet.release()
-
-
-_REASONS = {
-    st.STATUS_INVALID_DEVICE_REQUEST: "is in flight already: wait for its completion",
-    st.STATUS_REQUEST_NOT_ACCEPTED: "is not formatted since it last ended: format it first",
-    st.STATUS_CANCELLED: "was cancelled earlier: reuse it first",
-}

@@ -37,6 +37,7 @@ from membuf.target.timers import Timers, expire
 if TYPE_CHECKING:
     import asyncio
 
+    from membuf.request.protocol import Control
     from membuf.target.engine import Engine, Lane
 
 _LOOK_SECONDS: Final = 0.005
@@ -45,7 +46,11 @@ _LOOK_SECONDS: Final = 0.005
 # Looking a member up in its enumeration costs more than all else that an idle check does.
 _STARTED: Final = TargetState.STARTED
 _STOPPED: Final = TargetState.STOPPED
-_CLOSED: Final = (TargetState.CLOSED, TargetState.DELETED)
+_CLOSED: Final = (
+    TargetState.CLOSED,
+    TargetState.DELETED,
+    TargetState.CLOSED_FOR_QUERY_REMOVE,
+)
 
 
 _live: Final[weakref.WeakSet[Endpoint]] = weakref.WeakSet()
@@ -162,6 +167,21 @@ class Endpoint(Object):
         if self._state in _CLOSED:
             raise self._wrong_state("takes no requests")
 
+    def check_accepts(self, *, ignore_state: bool) -> None:
+        """Check that a send would not be refused for the state of the target.
+
+        Raises:
+            InvalidDeviceStateError: it would be.
+        """
+        state = self._state
+        if state in _CLOSED or (state is TargetState.PURGED and not ignore_state):
+            raise self._wrong_state("takes no requests")
+
+    @property
+    def stack_depth(self) -> int:
+        """How many drivers a request passes there: its stack locations."""
+        return 1
+
     def make_packet(
         self,
         kind: int,
@@ -179,6 +199,19 @@ class Endpoint(Object):
             raise self._wrong_state("takes no requests")
         return Packet(
             self._port, kind, memory, offset, memory_offset, memory_length, keeps_memory=True
+        )
+
+    def make_control_packet(self, control: Control) -> Packet:
+        """Take the memories of a control request, until the packet's `release`.
+
+        Raises:
+            InvalidDeviceStateError: the target is closed or deleted, or takes no such request.
+        """
+        self.check_open()
+        raise from_status(
+            st.STATUS_INVALID_DEVICE_REQUEST,
+            f"{self._port.name} takes no control requests; got code {control.code:#x}",
+            {"code": control.code},
         )
 
     def send_packet(
