@@ -37,7 +37,7 @@ from membuf.pool import NONPAGED, PAGED, Domain, LeakError
 if _typing.TYPE_CHECKING:
     from membuf import verifier, wdf
     from membuf.bus import open_target
-    from membuf.memory import MemoryDescriptor
+    from membuf.memory import Collection, MemoryDescriptor, SpinLock, WaitLock
     from membuf.request import Request
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Block",
     "BufferTooSmallError",
     "BugCheck",
+    "Collection",
     "DeletePendingError",
     "Domain",
     "InsufficientResourcesError",
@@ -65,6 +66,7 @@ __all__ = [
     "ObjectDeletedError",
     "Request",
     "RequestCancelledError",
+    "SpinLock",
     "Status",
     "Tag",
     "TargetBrokenPipeError",
@@ -73,6 +75,7 @@ __all__ = [
     "TargetIsDirectoryError",
     "TargetNotDirectoryError",
     "TargetNotFoundError",
+    "WaitLock",
     "align_down",
     "align_up",
     "open_target",
@@ -82,8 +85,11 @@ __all__ = [
 ]
 
 _LATER = {
+    "Collection": "membuf.memory",
     "MemoryDescriptor": "membuf.memory",
     "Request": "membuf.request",
+    "SpinLock": "membuf.memory",
+    "WaitLock": "membuf.memory",
     "open_target": "membuf.bus",
     "verifier": "",
     "wdf": "",

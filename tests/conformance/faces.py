@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import membuf
 import membuf.verifier
-from tests.conformance.script import Run, Step
+from tests.conformance.script import SUCCESS, Outcome, Run, Step
 
 SHORT_BUFFER = 256
 PAGED = {"paged": membuf.PAGED, None: membuf.NONPAGED}
 
 _NODE = re.compile(r"\w+|[{},]")
+
+
+def ends(items: Sequence[Any]) -> tuple[Any, Any]:
+    """The first and the last of items, or None twice."""
+    return (items[0], items[-1]) if items else (None, None)
 
 
 class World:
@@ -122,8 +127,12 @@ class World:
 
     def do_children(self, step: Step) -> str:
         """children X: names, in creation order."""
+        return self.names_of(self.thing(step.arguments[0]).children)
+
+    def names_of(self, things: Iterable[Any]) -> str:
+        """The names under which the case knows objects."""
         names = {id(thing): name for name, thing in self.things.items()}
-        return " ".join(names[id(c)] for c in self.thing(step.arguments[0]).children)
+        return " ".join(names[id(thing)] for thing in things)
 
     def do_parent(self, step: Step) -> str | None:
         """parent X: its name."""
@@ -239,6 +248,49 @@ class PythonFace(World):
     def do_take(self, step: Step) -> None:
         """take M L: a memory object from a list."""
         self.make(step, self.thing(step.arguments[1]).allocate)
+
+    def do_collection(self, step: Step) -> None:
+        """collection C [parent=P]."""
+        self.make(step, membuf.Collection)
+
+    def do_spin_lock(self, step: Step) -> None:
+        """spin_lock S [parent=P]."""
+        self.make(step, membuf.SpinLock)
+
+    def do_wait_lock(self, step: Step) -> None:
+        """wait_lock W [parent=P]."""
+        self.make(step, membuf.WaitLock)
+
+    def do_acquire(self, step: Step) -> Outcome:
+        """acquire S, or acquire W 0: a spin lock, or a wait lock with its timeout in 100 ns."""
+        lock = self.thing(step.arguments[0])
+        timeout = () if len(step.arguments) == 1 else (-step.number(1) / 10_000_000,)
+        return Outcome("TIMEOUT" if lock.acquire(*timeout) is False else SUCCESS)
+
+    def do_release(self, step: Step) -> None:
+        """release S: a lock of either kind."""
+        self.thing(step.arguments[0]).release()
+
+    def do_add(self, step: Step) -> None:
+        """add C X: to a collection."""
+        self.thing(step.arguments[0]).add(self.thing(step.arguments[1]))
+
+    def do_remove(self, step: Step) -> None:
+        """remove C X: its first entry."""
+        self.thing(step.arguments[0]).remove(self.thing(step.arguments[1]))
+
+    def do_remove_item(self, step: Step) -> None:
+        """remove_item C 0: by index."""
+        del self.thing(step.arguments[0])[step.number(1)]
+
+    def do_items(self, step: Step) -> str:
+        """items C: names, in order; what else can be asked must agree."""
+        collection = self.thing(step.arguments[0])
+        items = list(collection)
+        assert len(collection) == len(items)
+        assert [collection[i] for i in range(len(items))] == items
+        assert (collection.first, collection.last) == ends(items)
+        return self.names_of(items)
 
     def do_delete(self, step: Step) -> None:
         """delete X."""

@@ -22,6 +22,9 @@ CALLS: dict[str, Callable[[Attributes, int], tuple[Any, ...]]] = {
     "preallocated": lambda a, size: wdf.WdfMemoryCreatePreallocated(a, bytearray(64), size),
     "list": lambda a, size: wdf.WdfLookasideListCreate(a, size, wdf.PagedPool, None, 0),
     "list_memory": lambda a, size: wdf.WdfLookasideListCreate(None, size, wdf.PagedPool, a, 0),
+    "collection": lambda a, size: wdf.WdfCollectionCreate(a),
+    "spin_lock": lambda a, size: wdf.WdfSpinLockCreate(a),
+    "wait_lock": lambda a, size: wdf.WdfWaitLockCreate(a),
     "context": lambda a, size: allocate_context(a),
     "driver": lambda a, size: create_driver(a),
 }

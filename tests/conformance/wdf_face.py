@@ -7,7 +7,7 @@ from typing import Any
 from membuf import wdf
 from membuf.base.status import Status
 from membuf.wdf._descriptors import describe_part
-from tests.conformance.faces import World
+from tests.conformance.faces import World, ends
 from tests.conformance.script import NUMBERS, Outcome, Step, number, status_name
 
 POOL_TYPES = {"paged": wdf.PagedPool, None: wdf.NonPagedPoolNx}
@@ -105,6 +105,18 @@ class WdfFace(World):
         made = wdf.WdfMemoryCreateFromLookaside(self.thing(step.arguments[1]))
         return self.keep(step, *made)
 
+    def do_collection(self, step: Step) -> Outcome:
+        """collection C [parent=P] [level=2]."""
+        return self.keep(step, *wdf.WdfCollectionCreate(self.attributes(step)))
+
+    def do_spin_lock(self, step: Step) -> Outcome:
+        """spin_lock S [parent=P] [level=2]."""
+        return self.keep(step, *wdf.WdfSpinLockCreate(self.attributes(step)))
+
+    def do_wait_lock(self, step: Step) -> Outcome:
+        """wait_lock W [parent=P] [level=2]."""
+        return self.keep(step, *wdf.WdfWaitLockCreate(self.attributes(step)))
+
     # ---- using -----------------------------------------------------------------------------------
 
     def do_delete(self, step: Step) -> None:
@@ -118,6 +130,44 @@ class WdfFace(World):
     def do_dereference(self, step: Step) -> None:
         """dereference X [tag=A]."""
         wdf.WdfObjectDereferenceWithTag(self.thing(step.arguments[0]), step.options.get("tag"))
+
+    def do_add(self, step: Step) -> Outcome:
+        """add C X."""
+        collection, thing = map(self.thing, step.arguments)
+        return Outcome(status_name(wdf.WdfCollectionAdd(collection, thing)))
+
+    def do_remove(self, step: Step) -> None:
+        """remove C X."""
+        wdf.WdfCollectionRemove(*map(self.thing, step.arguments))
+
+    def do_remove_item(self, step: Step) -> None:
+        """remove_item C 0."""
+        wdf.WdfCollectionRemoveItem(self.thing(step.arguments[0]), step.number(1))
+
+    def do_items(self, step: Step) -> str:
+        """items C: what every call that looks agrees on."""
+        collection = self.thing(step.arguments[0])
+        count = wdf.WdfCollectionGetCount(collection)
+        items = [wdf.WdfCollectionGetItem(collection, i) for i in range(count)]
+        assert wdf.WdfCollectionGetItem(collection, count) is None
+        first = wdf.WdfCollectionGetFirstItem(collection)
+        assert (first, wdf.WdfCollectionGetLastItem(collection)) == ends(items)
+        return self.names_of(items)
+
+    def do_acquire(self, step: Step) -> Outcome:
+        """acquire S, or acquire W 0: a spin lock, or a wait lock with its timeout."""
+        lock = self.thing(step.arguments[0])
+        if len(step.arguments) == 1 and not isinstance(lock, wdf.WDFWAITLOCK):
+            wdf.WdfSpinLockAcquire(lock)
+            return Outcome()
+        timeout = step.number(1) if len(step.arguments) > 1 else None
+        return Outcome(status_name(wdf.WdfWaitLockAcquire(lock, timeout)))
+
+    def do_release(self, step: Step) -> None:
+        """release S: a lock of either kind."""
+        lock = self.thing(step.arguments[0])
+        wait = isinstance(lock, wdf.WDFWAITLOCK)
+        (wdf.WdfWaitLockRelease if wait else wdf.WdfSpinLockRelease)(lock)
 
     def do_acquire_lock(self, step: Step) -> None:
         """acquire_lock X."""

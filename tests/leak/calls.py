@@ -130,6 +130,61 @@ def _with() -> None:
 
 
 @covers(
+    "Collection",
+    "Collection.add",
+    "Collection.remove",
+    "Collection.add_context",
+    "Collection.first",
+    "Collection.last",
+)
+def _collection() -> None:
+    idle = membuf.Collection("idle", on_cleanup=quiet, on_destroy=quiet)
+    lone = membuf.Object(on_destroy=planted)
+    with refused(TypeError):
+        idle.add(3)
+    with refused(membuf.MembufError):
+        idle.remove(lone)
+    for _ in range(3):
+        idle.add(lone)
+    idle.remove(lone)
+    del idle[-1]
+    idle.add_context(dict, on_destroy=quiet)
+    assert (len(idle), list(idle), lone in idle) == (1, [lone], True)
+    assert idle.first is idle.last is idle[0] is lone
+    lone.delete()
+    with refused(ExceptionGroup):
+        idle.delete()
+    with refused(membuf.ObjectDeletedError):
+        idle.add(membuf.Object())
+
+
+@covers("SpinLock", "SpinLock.acquire", "SpinLock.release", "SpinLock.locked")
+def _spin_lock() -> None:
+    lock = membuf.SpinLock("lock", on_cleanup=quiet, on_destroy=quiet)
+    lock.acquire()
+    assert lock.locked
+    with refused(membuf.InvalidDeviceStateError):
+        lock.acquire()
+    lock.release()
+    with refused(membuf.InvalidDeviceStateError):
+        lock.release()
+    with refused(KeyError), lock:
+        raise KeyError
+    lock.delete()
+    with refused(membuf.ObjectDeletedError):
+        lock.acquire()
+
+
+@covers("WaitLock", "WaitLock.acquire", "WaitLock.release", "WaitLock.locked")
+def _wait_lock() -> None:
+    with membuf.WaitLock() as lock:
+        assert not lock.acquire(timeout=0)
+        with refused(membuf.InvalidDeviceStateError):
+            lock.acquire()
+    assert not lock.locked
+
+
+@covers(
     "Memory",
     "Memory.delete",
     "Memory.tag",

@@ -14,6 +14,9 @@ from tests.leak.meters import leak_of
 
 TYPES = {
     "Object": membuf.Object,
+    "Collection": membuf.Collection,
+    "SpinLock": membuf.SpinLock,
+    "WaitLock": membuf.WaitLock,
     "Memory": membuf.Memory,
     "LookasideList": membuf.LookasideList,
     "Block": membuf.pool.Block,

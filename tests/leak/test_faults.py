@@ -14,7 +14,16 @@ from tests.support import run_python
 
 # Written in Python: how these fare without memory is a matter of the interpreter, which crashes
 # (3.12, 3.13) where it has none for the frame of a generator.
-IN_PYTHON = ("align_up", "Domain", "MemoryDescriptor", "pool.statistics", "verifier.faults")
+IN_PYTHON = (
+    "align_up",
+    "Collection",
+    "Domain",
+    "MemoryDescriptor",
+    "pool.statistics",
+    "SpinLock",
+    "verifier.faults",
+    "WaitLock",
+)
 NATIVE = {call: name for name, call in reversed(CALLS.items())}
 for name in IN_PYTHON:
     del NATIVE[CALLS[name]]

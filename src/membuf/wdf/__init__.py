@@ -22,6 +22,7 @@ from membuf.base.errors import BugCheck
 from membuf.wdf.ntdef import *
 from membuf.wdf.ntstatus import *
 from membuf.wdf.wdfbugcodes import *
+from membuf.wdf.wdfcollection import *
 from membuf.wdf.wdfcore import *
 from membuf.wdf.wdfdevice import *
 from membuf.wdf.wdfdmaenabler import *
@@ -32,6 +33,7 @@ from membuf.wdf.wdfmemory import *
 from membuf.wdf.wdfobject import *
 from membuf.wdf.wdfrequest import *
 from membuf.wdf.wdfstatus import *
+from membuf.wdf.wdfsync import *
 from membuf.wdf.wdftypes import *
 from membuf.wdf.wdm import *
 
@@ -165,11 +167,14 @@ __all__ = [
     "STATUS_WDF_TOO_FRAGMENTED",
     "STATUS_WDF_TOO_MANY_TRANSFERS",
     "STATUS_WORKING_SET_QUOTA",
+    "WDFCOLLECTION",
     "WDFDRIVER",
     "WDFLOOKASIDE",
     "WDFMEMORY",
     "WDFMEMORY_OFFSET",
     "WDFOBJECT",
+    "WDFSPINLOCK",
+    "WDFWAITLOCK",
     "WDF_ALIGN_SIZE_DOWN",
     "WDF_ALIGN_SIZE_UP",
     "WDF_BUGCHECK_CODES",
@@ -289,6 +294,14 @@ __all__ = [
     "PoolExtendedParameterNumaNode",
     "PoolExtendedParameterPriority",
     "PoolExtendedParameterSecurePool",
+    "WdfCollectionAdd",
+    "WdfCollectionCreate",
+    "WdfCollectionGetCount",
+    "WdfCollectionGetFirstItem",
+    "WdfCollectionGetItem",
+    "WdfCollectionGetLastItem",
+    "WdfCollectionRemove",
+    "WdfCollectionRemoveItem",
     "WdfDeviceIoBuffered",
     "WdfDeviceIoDirect",
     "WdfDeviceIoNeither",
@@ -373,10 +386,16 @@ __all__ = [
     "WdfRequestTypeRead",
     "WdfRequestTypeUsb",
     "WdfRequestTypeWrite",
+    "WdfSpinLockAcquire",
+    "WdfSpinLockCreate",
+    "WdfSpinLockRelease",
     "WdfSynchronizationScopeDevice",
     "WdfSynchronizationScopeInheritFromParent",
     "WdfSynchronizationScopeInvalid",
     "WdfSynchronizationScopeNone",
     "WdfSynchronizationScopeQueue",
+    "WdfWaitLockAcquire",
+    "WdfWaitLockCreate",
+    "WdfWaitLockRelease",
     "driver",
 ]
