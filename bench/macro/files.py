@@ -5,9 +5,10 @@
 * sequential: 128 KiB one after the other, 8 on their way, reads.
 
 The file has 1 GiB without holes. Each way runs for a second and a half, in turn with the others in
-every process. Ours: callbacks (a request that its own completion sends again), await (tasks around
-`read_async`), batches (`read_many` of 512). Peers: fio with io_uring, one job (psync for one at a
-time); asyncio.to_thread over os.preadv; aiofiles, a file object for each place in the queue.
+every process. Ours: callbacks (`read_nowait`, whose callback starts the next), requests (each sent
+again by its own completion), await (tasks around `read_async`), batches (`read_many` of 512).
+Peers: fio with io_uring, one job (psync for one at a time); asyncio.to_thread over os.preadv;
+aiofiles, a file object for each place in the queue.
 
 Faults are those of this process, so fio's are not among them. Processor time is what a transfer
 took of it in our process, or fio's, the system's work on its behalf included.
@@ -30,7 +31,12 @@ from bench.macro.senders import Load, Outcome
 from bench.timing import page_faults
 
 Run = Callable[[], Outcome]
-OURS = {"callbacks": senders.callbacks, "await": senders.awaits, "batches": senders.batches}
+OURS = {
+    "callbacks": senders.callbacks,
+    "requests": senders.requests,
+    "await": senders.awaits,
+    "batches": senders.batches,
+}
 
 
 def _load(settings: Settings, block: int, depth: int, **more: bool) -> Load:
@@ -112,6 +118,7 @@ GROUP = Group(
             for load in ("random read", "random write")
             for row in (
                 _row(load, "callbacks", "fio", 0.9, 1.0),
+                _row(load, "requests", "fio", 0.9, 1.0),
                 _row(load, "await", "fio", 0.75, 0.9),
                 _row(load, "batches", "fio", 0.9, 1.0),
                 _row(load, "await", "to_thread", 4, 5),
@@ -130,6 +137,7 @@ GROUP = Group(
         _row("alone", "synchronous", "fio", 0.9, 1.0),
         _row("alone", "synchronous", "os.preadv", None, None),
         _row("sequential", "callbacks", "fio", 0.95, 1.0),
+        _row("sequential", "requests", "fio", 0.95, 1.0),
         _row("sequential", "await", "fio", 0.95, 1.0),
         _row("sequential", "batches", "fio", 0.95, 1.0),
     ),

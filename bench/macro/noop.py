@@ -2,8 +2,8 @@
 
 32 operations on their way, IORING_OP_NOP instead of reads. The figures are nanoseconds an operation
 of processor time above a C loop over such a ring (noop.c, which hands entries over eight at a time
-as our engine does): checks, holds, bookkeeping, the interpreter and the event loop. A packet is the
-part of a request that its target makes; it is measured to tell the two apart.
+as our engine does): checks, holds, bookkeeping, the interpreter and the event loop. A request is an
+object with the framework's states and reference ledger; a callback alone does without one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def measure(settings: Settings) -> Mapping[str, Figure]:
     load = _load(settings)
     ways: dict[str, Callable[[Load, Any], Outcome]] = {
         "callbacks": senders.callbacks,
-        "packets": senders.packets,
+        "requests": senders.requests,
         "await": senders.awaits,
         "batches": senders.batches,
     }
@@ -84,7 +84,7 @@ GROUP = Group(
         Row("a callback", "callbacks, above C", None, 300, 150),
         Row("an await", "await, above C", None, 2500, 1500),
         Row("an item of a batch", "batches, above C", None, 40, 25),
-        Row("a callback of a packet, without a request", "packets, above C", None),
+        Row("a request sent again by its completion", "requests, above C", None),
         Row("an item of a batch, whole", "batches", "C loop"),
     ),
     measure=measure,

@@ -25,7 +25,6 @@ OFFSETS = 1 << 16
 BATCH = 512
 BATCHES = 64
 LOOK_EVERY = 16
-READ = 3
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,35 @@ def memories(load: Load) -> list[membuf.Memory]:
 
 
 def callbacks(load: Load, target: Any) -> Outcome:
+    """Transfers each of which starts the next in its own callback, on an event loop."""
+    offsets = load.offsets()
+    start = target.write_nowait if load.writes else target.read_nowait
+
+    async def run() -> Outcome:
+        over = asyncio.get_running_loop().create_future()
+        watch, flying = on_loop(load.seconds), load.depth
+
+        def completed(memory: Any, _: int, error: Exception | None) -> None:
+            nonlocal flying
+            watch.count += 1
+            if watch.running and error is None:
+                start(memory, next(offsets), completed)
+                return
+            flying -= 1
+            if error is not None and not over.done():
+                over.set_exception(error)
+            elif not flying and not over.done():
+                over.set_result(watch.outcome())
+
+        for memory in memories(load):
+            start(memory, next(offsets), completed)
+        outcome: Outcome = await over
+        return outcome
+
+    return asyncio.run(run())
+
+
+def requests(load: Load, target: Any) -> Outcome:
     """Requests that are sent again by their own completion, on an event loop."""
     offsets = load.offsets()
 
@@ -129,39 +157,6 @@ def callbacks(load: Load, target: Any) -> Outcome:
 
         for memory in memories(load):
             send(membuf.Request(target), memory)
-        outcome: Outcome = await over
-        return outcome
-
-    return asyncio.run(run())
-
-
-def packets(load: Load, target: Any) -> Outcome:
-    """As `callbacks`, with what a target makes of a request in place of requests."""
-    offsets = load.offsets()
-
-    async def run() -> Outcome:
-        over = asyncio.get_running_loop().create_future()
-        watch, flying = on_loop(load.seconds), load.depth
-
-        def send(memory: membuf.Memory) -> None:
-            packet = target.make_packet(READ, memory, next(offsets), 0, None)
-            packet.callback = completed
-            target.send_packet(packet, False, None, False)
-
-        def completed(packet: Any) -> None:
-            nonlocal flying
-            memory = packet.memory
-            packet.release()
-            watch.count += 1
-            if watch.running:
-                send(memory)
-                return
-            flying -= 1
-            if not flying:
-                over.set_result(watch.outcome())
-
-        for memory in memories(load):
-            send(memory)
         outcome: Outcome = await over
         return outcome
 

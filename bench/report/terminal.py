@@ -9,21 +9,26 @@ from bench.report.machine import Machine
 from bench.report.text import HEADINGS, NUMERIC, cells
 from bench.result import GroupResult
 
+WIDE = 130
+NARROW = ("what", "membuf", "ratio", "bar", "verdict")
+"""The columns of a terminal with fewer than `WIDE`: the others would leave room for none."""
+
 COLOURS = {"met goal": "green", "met bar": "yellow", "for comparison": "dim"}
 
 
 def show(console: Console, results: list[GroupResult], machine: Machine, head: str) -> None:
-    """Prints every group as a section of one table."""
+    """Prints every group as a section of one table, with what the terminal has room for."""
+    kept = HEADINGS if console.width >= WIDE else NARROW
     table = Table(title=head, caption=str(machine), caption_justify="left")
-    for heading in HEADINGS:
+    for heading in kept:
         table.add_column(heading, justify="right" if heading in NUMERIC else "left")
     for group in results:
         table.add_section()
         table.add_row(f"[bold]{group.title}")
         for row in group.rows:
-            shown = list(cells(row))
-            verdict = shown[HEADINGS.index("verdict")]
+            shown = dict(zip(HEADINGS, cells(row), strict=True))
+            verdict = shown["verdict"]
             colour = COLOURS.get(verdict, "red" if verdict.startswith("missed") else "dim")
-            shown[HEADINGS.index("verdict")] = f"[{colour}]{verdict}"
-            table.add_row(*shown)
+            shown["verdict"] = f"[{colour}]{verdict}"
+            table.add_row(*(shown[heading] for heading in kept))
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import mmap
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from bench.__main__ import PAGES
 from bench.case import MIB, Group, Row, Settings, label
 from bench.groups import MODULES, group
 from bench.instructions import HOT_PATHS, NOTHING, RECORDED, grown, native_costs
 from bench.process import ROOT, measure_groups
-from bench.report import markdown
+from bench.report import markdown, terminal
 from bench.report.machine import machine
 from bench.report.text import HEADINGS, cells, number, quantity
 from bench.result import GroupResult, RowResult, Side, judge
@@ -198,6 +200,16 @@ def test_the_whole_table_has_every_row_and_column() -> None:
     assert "not measured: no fio" in text
     assert "| look |" in text
     assert all(len(cells(row)) == len(HEADINGS) for row in planted_results()[0].rows)
+
+
+@pytest.mark.parametrize(("width", "wanted"), [(79, "narrow"), (160, "wide")])
+def test_the_terminals_table_fits_it(width: int, wanted: str) -> None:
+    output = io.StringIO()
+    terminal.show(Console(file=output, width=width), planted_results(), machine(), "head")
+    text = output.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert ("peak" in text) == (wanted == "wide")
+    assert all(heading in text for heading in terminal.NARROW)
 
 
 def test_the_brief_table_has_what_was_promised() -> None:
