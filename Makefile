@@ -94,6 +94,10 @@ test-threads: .venv-test/.membuf ## build without liburing; the tests of targets
 interpreters: system-packages ## build for every other Python found here and run the fast tests
 	tools/other-interpreters
 
+.PHONY: conformance
+conformance: .venv-test/.membuf ## run the cases of the specification; results into build/conformance.json
+	$(TOOLS)/python -m pytest -q -p tests.conformance.results --results build/conformance.json tests/conformance
+
 .PHONY: docs
 docs: .venv-test/.membuf ## the documentation, warnings fatal, into docs/_build/html
 	$(TOOLS)/sphinx-build -E -n -W --keep-going -q -b html docs docs/_build/html

@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parents[1])]
 
 project = "membuf"
 author = "membuf developers"
@@ -21,6 +21,7 @@ extensions = [
     "stub_signatures",
     "public_names",
     "membuf_tables",
+    "conformance_page",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "snippets"]

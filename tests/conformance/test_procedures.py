@@ -10,19 +10,8 @@ from collections.abc import Callable
 
 import membuf
 from membuf import wdf
+from tests.conformance.cases import case
 from tests.support import without_sanitizer
-
-CASES: dict[str, Callable[[], None]] = {}
-
-
-def case(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Enter a test under the number of its case."""
-
-    def enter(test: Callable[[], None]) -> Callable[[], None]:
-        CASES[name] = test
-        return test
-
-    return enter
 
 
 def together(*jobs: Callable[[], object]) -> None:

@@ -23,7 +23,10 @@ RUNNERS = {
 }
 # Blocks that are not code: drawings and what a program prints are `text` and come from a file too.
 FENCE = re.compile(r"^(?:`{3,}|:{3,})(\{?[\w-]+\}?)(.*)$", re.MULTILINE)
-PROSE = {"{toctree}", "{eval-rst}", "{note}", "{warning}", "{status-table}", "{case-table}"}
+PROSE = {
+    "{toctree}", "{eval-rst}", "{note}", "{warning}", "{status-table}", "{case-table}",
+    "{conformance}",
+}  # fmt: skip
 
 
 def run(snippet: Path, folder: Path) -> str:
