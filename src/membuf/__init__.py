@@ -14,6 +14,7 @@ from membuf.base.errors import (
     BufferTooSmallError,
     BugCheck,
     DeletePendingError,
+    FrameUnknownError,
     InsufficientResourcesError,
     IntegerOverflowError,
     InvalidBufferSizeError,
@@ -37,6 +38,7 @@ from membuf.pool import NONPAGED, PAGED, Domain, LeakError
 if _typing.TYPE_CHECKING:
     from membuf import verifier, wdf
     from membuf.bus import open_target
+    from membuf.mdl import Mdl
     from membuf.memory import Collection, MemoryDescriptor, SpinLock, WaitLock
     from membuf.request import Request
 
@@ -51,6 +53,7 @@ __all__ = [
     "Collection",
     "DeletePendingError",
     "Domain",
+    "FrameUnknownError",
     "InsufficientResourcesError",
     "IntegerOverflowError",
     "InvalidBufferSizeError",
@@ -59,6 +62,7 @@ __all__ = [
     "IoTimeoutError",
     "LeakError",
     "LookasideList",
+    "Mdl",
     "MembufError",
     "Memory",
     "MemoryDescriptor",
@@ -86,6 +90,7 @@ __all__ = [
 
 _LATER = {
     "Collection": "membuf.memory",
+    "Mdl": "membuf.mdl",
     "MemoryDescriptor": "membuf.memory",
     "Request": "membuf.request",
     "SpinLock": "membuf.memory",

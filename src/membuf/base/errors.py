@@ -10,6 +10,7 @@
      +-- DeletePendingError            RuntimeError     DELETE_PENDING
      +-- ObjectDeletedError            RuntimeError     INVALID_HANDLE: the object is gone
      +-- InvalidDeviceStateError       RuntimeError     INVALID_DEVICE_STATE and kin
+     +-- FrameUnknownError                              NOT_SUPPORTED: no frame number is true
      +-- AccessDeniedError             PermissionError  ACCESS_DENIED, EACCES, EPERM
      +-- IoTimeoutError                TimeoutError     IO_TIMEOUT, ETIMEDOUT
      +-- RequestCancelledError         OSError          CANCELLED, ECANCELED
@@ -146,6 +147,12 @@ class IoTimeoutError(MembufError, TimeoutError):
 
     status = st.STATUS_IO_TIMEOUT
     errno_of_status = errno.ETIMEDOUT
+
+
+class FrameUnknownError(MembufError):
+    """Frame numbers that nobody can vouch for: the pages may move, or the system hides them."""
+
+    status = st.STATUS_NOT_SUPPORTED
 
 
 class RequestCancelledError(MembufError, OSError):

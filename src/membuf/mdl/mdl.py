@@ -1,0 +1,389 @@
+"""Memory descriptor lists: the pages of a run of bytes, locked, shared in part, and chained."""
+
+# ruff: noqa: SLF001 - an MDL looks into those of its chain and its source
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self, SupportsIndex
+
+from membuf.base import status as st
+from membuf.base.errors import (
+    AccessViolationError,
+    FrameUnknownError,
+    InvalidParameterError,
+    from_status,
+)
+from membuf.base.integers import exact_index
+from membuf.mdl import rules
+from membuf.mdl._system import populate
+from membuf.mdl.described import GONE, Access, Described, part_of
+from membuf.mdl.live import live
+from membuf.mdl.locks import page_locks
+from membuf.mdl.pages import span_pages
+from membuf.mdl.vectors import batches
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from membuf._native import Pointer
+
+
+class Mdl(Described):
+    """The pages that a run of bytes spans.
+
+    It holds its buffer for as long as it lives, so the bytes are neither freed nor moved meanwhile.
+
+    Args:
+        buffer: any buffer of contiguous bytes: memory, a block, bytearray, mmap, numpy array ...
+        offset: where the described part begins, in bytes.
+        length: its bytes; None or 0 reaches to the end.
+
+    Raises:
+        IntegerOverflowError: the part is not inside the buffer.
+        InvalidParameterError: no byte, or more than an MDL describes (4 GiB less a page).
+
+    Source: IoAllocateMdl and the calls on what it returns.
+
+    >>> import membuf
+    >>> mdl = Mdl(membuf.Memory(8192, alignment=4096), offset=100)
+    >>> mdl.byte_count, mdl.byte_offset, mdl.page_count, mdl.kind
+    (8092, 100, 2, 'raw')
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, buffer: Buffer, offset: SupportsIndex = 0, length: SupportsIndex | None = None
+    ) -> None:
+        self._clear()
+        self._describe(part_of(buffer, offset, length))
+        self._capacity = self.page_count
+        self.life = live.add(self, buffer)
+
+    # ---- locking --------------------------------------------------------------------------------
+
+    def lock(self, access: Access = "write") -> None:
+        """Make the pages present, check that they can be accessed so, and keep them in memory.
+
+        Each `lock` needs one `unlock`; pages under several MDLs are locked until the last of them
+        is unlocked. Their frames may still change: see `pin`.
+
+        Args:
+            access: what will be done to the bytes; "write" allows both.
+
+        Raises:
+            AccessViolationError: the buffer or a page of it cannot be read, or written.
+            InsufficientResourcesError: the system refuses to lock so much (WORKING_SET_QUOTA).
+            InvalidDeviceStateError: locked already, or not its own pages (bug check C4, B0).
+
+        Source: MmProbeAndLockPages.
+
+        >>> mdl = Mdl(bytearray(100))
+        >>> mdl.lock("read")
+        >>> mdl.locked, mdl.buffer.readonly
+        ('read', True)
+        >>> mdl.unlock()
+        """
+        if access not in {"read", "write"}:
+            raise InvalidParameterError(f'access must be "read" or "write", got {access!r}')
+        self._check("lock")
+        start, end = self._span()
+        self._probe(start, end, write=access == "write")
+        page_locks.take(start, end)
+        self._era = page_locks.era
+        self._locks += 1
+        self._kind, self._locked = "locked", access
+
+    def unlock(self) -> None:
+        """Give the pages back, and the system address with them.
+
+        Raises:
+            InvalidDeviceStateError: never locked (bug check C4, 7C), or not by `lock` (7D, B4).
+
+        Source: MmUnlockPages.
+
+        >>> mdl = Mdl(bytearray(100))
+        >>> mdl.lock(); mdl.unlock()
+        >>> mdl.kind
+        'raw'
+        """
+        self._check("unlock")
+        start, end = self._span()
+        self._unmap()
+        self._kind, self._locked = "raw", None
+        if self._era == page_locks.era:
+            page_locks.give_back(start, end)
+
+    def build_nonpaged(self) -> None:
+        """Describe memory that is never paged out, as it is: no lock, and no unlock.
+
+        Raises:
+            InvalidDeviceStateError: locked, built or partial (bug check C4, B0).
+
+        Source: MmBuildMdlForNonPagedPool.
+
+        >>> import membuf
+        >>> mdl = Mdl(membuf.Memory(64))
+        >>> mdl.build_nonpaged()
+        >>> mdl.map() is mdl.map()
+        True
+        """
+        self._check("build_nonpaged")
+        self._kind = "nonpaged"
+
+    # ---- the system address ---------------------------------------------------------------------
+
+    def map(self, *, writable: bool = True) -> Pointer:
+        """The bytes at their system address; the same at every call until they are unlocked.
+
+        Args:
+            writable: False makes what a first call gives read-only (MdlMappingNoWrite).
+
+        Raises:
+            InvalidDeviceStateError: not locked (bug check C4, B3).
+
+        Source: MmGetSystemAddressForMdlSafe.
+
+        >>> mdl = Mdl(bytearray(b"abc"))
+        >>> mdl.lock()
+        >>> bytes(mdl.map()), mdl.map().address == mdl.address
+        (b'abc', True)
+        >>> mdl.unlock()
+        """
+        self._check("map")
+        self._check_pages("map")
+        if self._mapping is None:
+            self._mapping = self._own_mapping(writable=writable)
+        return self._mapping
+
+    def unmap(self) -> None:
+        """Give the system address back before the unlock that would.
+
+        Raises:
+            InvalidDeviceStateError: not mapped (bug check C4, B6), or partial (B5).
+
+        Source: MmUnmapLockedPages.
+        """
+        self._check("unmap")
+        if self._mapping is None:
+            raise rules.not_mapped(self)
+        self._unmap()
+
+    def prepare_for_reuse(self) -> None:
+        """Give back a partial MDL's own system address; nothing for any other.
+
+        Source: MmPrepareMdlForReuse.
+        """
+        self._alive("prepare")
+        if self._kind == "partial":
+            self._unmap()
+
+    # ---- parts and chains -----------------------------------------------------------------------
+
+    def partial(self, offset: SupportsIndex, length: SupportsIndex = 0) -> Mdl:
+        """Another MDL for a part of the bytes, sharing the pages of this one.
+
+        Args:
+            offset: where the part begins, in bytes.
+            length: its bytes; 0 reaches to the end.
+
+        Raises:
+            InvalidDeviceStateError: the pages are not locked (bug check C4, B3).
+            InvalidParameterError: not inside (bug check 12E).
+
+        Source: IoBuildPartialMdl.
+
+        >>> mdl = Mdl(bytearray(100))
+        >>> mdl.lock()
+        >>> part = mdl.partial(90)
+        >>> part.byte_count, part.address - mdl.address
+        (10, 90)
+        >>> mdl.unlock()
+        """
+        first, count = exact_index(offset, "offset"), exact_index(length, "length")
+        part = type(self).__new__(type(self))
+        part._clear()
+        part._build(self, self.address + first, count)
+        part._capacity = part.page_count
+        part.life = live.add(part, self.life.buffer)
+        return part
+
+    def build_partial(self, source: Mdl, address: SupportsIndex, length: SupportsIndex = 0) -> None:
+        """Make this MDL describe a part of another, whose pages it shares.
+
+        Args:
+            source: locked, built over non-paged memory, or partial itself.
+            address: where the part begins, as an address of the source.
+            length: its bytes; 0 reaches to the end of the source.
+
+        Raises:
+            InvalidDeviceStateError: this one is locked, or the source is not.
+            InvalidParameterError: not inside the source, or more pages than this MDL was
+                made for (bug check 12E).
+
+        Source: IoBuildPartialMdl.
+        """
+        first, count = exact_index(address, "address"), exact_index(length, "length")
+        self._check("initialize")
+        if source is self or self._kind == "nonpaged":
+            raise rules.bad_range(source, self, first, count)
+        self._build(source, first, count)
+
+    def initialize(
+        self, buffer: Buffer, offset: SupportsIndex = 0, length: SupportsIndex | None = None
+    ) -> None:
+        """Make it describe another buffer, as if it were new.
+
+        Raises:
+            InvalidDeviceStateError: it is locked.
+
+        Source: MmInitializeMdl.
+        """
+        self._check("initialize")
+        self._unmap()
+        view = part_of(buffer, offset, length)
+        self._next, self._source, self._kind = None, None, "raw"
+        self._describe(view)
+        self._capacity = max(self._capacity, self.page_count)
+        self.life.buffer = buffer
+
+    @property
+    def next(self) -> Mdl | None:
+        """The next MDL of its chain, or None."""
+        return self._next
+
+    @next.setter  # noqa: A003 - the framework's name
+    def next(self, mdl: Mdl | None) -> None:
+        self._alive("chain")
+        if mdl is not None:
+            mdl._alive("chain")
+            if any(link is self for link in mdl.walk()):
+                raise InvalidParameterError(f"{mdl!r} leads back to {self!r}: a chain has an end")
+        self._next = mdl
+
+    def chain(self, other: Mdl) -> Self:
+        """Append another MDL, with what hangs on it, to the end of this one's chain.
+
+        Raises:
+            InvalidParameterError: they are in one chain already.
+
+        >>> chain = Mdl(bytearray(10)).chain(Mdl(bytearray(20)))
+        >>> [mdl.byte_count for mdl in chain.walk()]
+        [10, 20]
+        """
+        *_, tail = self.walk()
+        here = {id(link) for link in self.walk()}
+        if any(id(link) in here for link in other.walk()):
+            raise InvalidParameterError(f"{other!r} is in the chain of {self!r} already")
+        tail.next = other
+        return self
+
+    def walk(self) -> Iterator[Mdl]:
+        """This MDL and those that follow it in its chain."""
+        link: Mdl | None = self
+        while link is not None:
+            following = link._next
+            yield link
+            link = following
+
+    def iovecs(self) -> list[memoryview]:
+        """The bytes of the whole chain, a buffer an MDL, as `os.preadv` takes them.
+
+        >>> chain = Mdl(bytearray(10)).chain(Mdl(bytearray(20)))
+        >>> [len(vector) for vector in chain.iovecs()]
+        [10, 20]
+        """
+        return [mdl.buffer for mdl in self.walk()]
+
+    def iovec_batches(self) -> list[list[memoryview]]:
+        """As `iovecs`, split where one system call ends: 1024 buffers, or 2 GiB less a page.
+
+        >>> [len(batch) for batch in Mdl(bytearray(10)).iovec_batches()]
+        [1]
+        """
+        return batches(self.iovecs())
+
+    # ---- what may be claimed --------------------------------------------------------------------
+
+    @property
+    def guarantees(self) -> frozenset[str]:
+        """What may be claimed of the pages now; nothing more may be."""
+        source = self._root()
+        locked = source is not None and source._locked and source._era == page_locks.era
+        return frozenset({"resident"} if locked else ())
+
+    @property
+    def frames(self) -> list[int]:
+        """The page frame numbers, a page each.
+
+        Raises:
+            FrameUnknownError: the pages may move, or the system hides the numbers.
+            InvalidDeviceStateError: not locked (bug check C4, B3).
+        """
+        self._check("read the frames of")
+        self._check_pages("read the frames of")
+        raise FrameUnknownError(f"the frames of {self!r} may change at any time: it is not pinned")
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def free(self) -> None:
+        """Let the buffer go; only of this MDL, never of its chain.
+
+        Raises:
+            InvalidDeviceStateError: locked, or the framework's.
+
+        Source: IoFreeMdl.
+
+        >>> mdl = Mdl(bytearray(100))
+        >>> mdl.free()
+        >>> mdl.freed
+        True
+        """
+        self._check("free")
+        self._unmap()
+        self._view, self._source, self._next = GONE, None, None
+        self.life.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._locked:
+            self.unlock()
+        if not self.freed:
+            self.free()
+
+    def __del__(self) -> None:
+        if getattr(self, "_locked", None) is None:
+            return
+        if self._era == page_locks.era:
+            page_locks.give_back_later(*self._span(), self._view)
+        self.life.dropped()
+        warnings.warn(f"{self!r} was dropped without unlock()", ResourceWarning, 2, self)
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _probe(self, start: int, end: int, *, write: bool) -> None:
+        if write and self._view.readonly:
+            raise AccessViolationError(f"{self!r} describes read-only memory: lock it for reading")
+        error = populate(start, end - start, write)
+        if error:
+            raise from_status(
+                st.STATUS_ACCESS_VIOLATION,
+                f"a page of {self!r} cannot be {'written' if write else 'read'}",
+                operands={"errno": error},
+            )
+
+    def _build(self, source: Mdl, address: int, length: int) -> None:
+        source._check("describe a part of", own=False)
+        source._check_pages("describe a part of")
+        offset = address - source._address
+        count = length or source.byte_count - offset
+        inside = 0 <= offset < source.byte_count and 0 < count <= source.byte_count - offset
+        if not inside or (self._capacity and span_pages(address, count) > self._capacity):
+            raise rules.bad_range(source, self, address, length)
+        self._unmap()
+        self._view, self._address = source._view[offset : offset + count], address
+        self._source, self._source_locks, self._kind = source, source._locks, "partial"

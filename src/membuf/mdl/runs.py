@@ -1,0 +1,112 @@
+"""Counts over ranges: how many hold each page, kept as runs of equal counts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Run:
+    """Consecutive units with the same count.
+
+    Attributes:
+        start: the first.
+        end: one past the last.
+        count: how many hold them; never 0.
+        foreign: whether somebody else held them when the first of ours came.
+
+    >>> Run(0, 4096, 1).foreign
+    False
+    """
+
+    start: int
+    end: int
+    count: int = 1
+    foreign: bool = False
+
+
+class Runs:
+    """How many hold each unit of a line; only those with a count take room.
+
+    >>> runs = Runs()
+    >>> [(run.start, run.end) for run in runs.add(0, 10)]
+    [(0, 10)]
+    >>> [(run.start, run.end) for run in runs.add(5, 15)]
+    [(10, 15)]
+    >>> [(run.start, run.end) for run in runs.remove(0, 10)]
+    [(0, 5)]
+    """
+
+    __slots__ = ("_runs",)
+
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def add(self, start: int, end: int) -> list[Run]:
+        """Count a range up; the runs that nothing held before, each within one old gap."""
+        fresh: list[Run] = []
+        position = self._cut(start)
+        last = self._cut(end)
+        covered: list[Run] = []
+        reached = start
+        for run in self._runs[position:last]:
+            if reached < run.start:
+                fresh.append(Run(reached, run.start))
+                covered.append(fresh[-1])
+            run.count += 1
+            covered.append(run)
+            reached = run.end
+        if reached < end:
+            fresh.append(Run(reached, end))
+            covered.append(fresh[-1])
+        self._runs[position:last] = covered
+        return fresh
+
+    def remove(self, start: int, end: int) -> list[Run]:
+        """Count a range down that was counted up; the runs that nothing holds any more."""
+        position = self._cut(start)
+        last = self._cut(end)
+        empty: list[Run] = []
+        left: list[Run] = []
+        for run in self._runs[position:last]:
+            run.count -= 1
+            (left if run.count else empty).append(run)
+        self._runs[position:last] = left
+        self._join(position + len(left))
+        self._join(position)
+        return empty
+
+    def split(self, run: Run, at: int) -> Run:
+        """Cut a run in two; the second part."""
+        self._cut(at)
+        return self._runs[bisect_left(self._runs, at, key=_start)]
+
+    def _cut(self, at: int) -> int:
+        """Let no run reach across `at`; the position of the first run from there on."""
+        position = bisect_right(self._runs, at, key=_start)
+        if position and self._runs[position - 1].start == at:
+            return position - 1
+        if position and self._runs[position - 1].end > at:
+            run = self._runs[position - 1]
+            self._runs.insert(position, Run(at, run.end, run.count, run.foreign))
+            run.end = at
+        return position
+
+    def _join(self, position: int) -> None:
+        """Make one of two neighbours that differ in nothing."""
+        if not 0 < position < len(self._runs):
+            return
+        left, right = self._runs[position - 1], self._runs[position]
+        alike = left.count == right.count and left.foreign == right.foreign
+        if left.end == right.start and alike:
+            left.end = right.end
+            del self._runs[position]
+
+
+def _start(run: Run) -> int:
+    return run.start
