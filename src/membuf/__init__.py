@@ -40,9 +40,12 @@ if _typing.TYPE_CHECKING:
     from membuf.bus import open_target
     from membuf.mdl import Mdl
     from membuf.memory import Collection, MemoryDescriptor, SpinLock, WaitLock
-    from membuf.request import Request
+    from membuf.request import BUFFERED, DIRECT, NEITHER, ControlCode, Device, Request
 
 __all__ = [
+    "BUFFERED",
+    "DIRECT",
+    "NEITHER",
     "NONPAGED",
     "PAGED",
     "AccessDeniedError",
@@ -51,7 +54,9 @@ __all__ = [
     "BufferTooSmallError",
     "BugCheck",
     "Collection",
+    "ControlCode",
     "DeletePendingError",
+    "Device",
     "Domain",
     "FrameUnknownError",
     "InsufficientResourcesError",
@@ -89,9 +94,14 @@ __all__ = [
 ]
 
 _LATER = {
+    "BUFFERED": "membuf.request",
     "Collection": "membuf.memory",
+    "ControlCode": "membuf.request",
+    "DIRECT": "membuf.request",
+    "Device": "membuf.request",
     "Mdl": "membuf.mdl",
     "MemoryDescriptor": "membuf.memory",
+    "NEITHER": "membuf.request",
     "Request": "membuf.request",
     "SpinLock": "membuf.memory",
     "WaitLock": "membuf.memory",

@@ -1,5 +1,6 @@
-/* Preallocated memory: a memory object over the caller's buffer. The buffer is held through its
- * exporter until the memory object has let go of it and the last view of it is released. */
+/* Preallocated memory and the memory of requests: memory objects over somebody else's buffer. The
+ * buffer is held through its exporter until the memory object has let go of it and the last view of
+ * it is released. */
 #include "native.h"
 
 void exported_drop(Exported *exported)
@@ -8,6 +9,11 @@ void exported_drop(Exported *exported)
         PyBuffer_Release(&exported->view);
         PyMem_Free(exported);
     }
+}
+
+const char *exported_source(Memory *self)
+{
+    return self->exported != NULL && self->exported->of_request ? "request" : "preallocated";
 }
 
 uint32_t exported_tag(Memory *self)
@@ -23,9 +29,9 @@ void exported_swap(Memory *self, Exported *exported)
     self->exported = exported;
     if (exported != NULL) {
         self->buffer = exported->view.buf;
-        self->size = (size_t)exported->view.len;
+        self->size = exported->size;
     }
-    if (exported != NULL && exported->view.readonly) {
+    if (exported != NULL && exported->read_only) {
         state_or(&self->base, READ_ONLY);
     } else {
         state_and(&self->base, ~READ_ONLY);
@@ -44,14 +50,13 @@ int exported_getbuffer(Memory *self, Py_buffer *view, int flags)
         return -1;
     }
     if (PyBuffer_FillInfo(view, (PyObject *)self, exported->view.buf, (Py_ssize_t)self->size,
-                          exported->view.readonly, flags) < 0) {
+                          exported->read_only, flags) < 0) {
         return -1;
     }
     exported->users++; /* assign_buffer must not take the bytes from under this view */
     view->internal = exported;
     return 0;
 }
-
 
 static Exported *export_of(PyObject *buffer)
 {
@@ -68,6 +73,8 @@ static Exported *export_of(PyObject *buffer)
         }
     }
     exported->users = 1;
+    exported->size = (size_t)exported->view.len;
+    exported->read_only = exported->view.readonly != 0;
     if (exported->view.len == 0) {
         exported_drop(exported);
         raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "size", 0),
@@ -114,9 +121,9 @@ PyObject *memory_assign_buffer(Memory *self, PyObject *buffer)
     if (object_alive(&self->base, "assign a buffer") < 0) {
         return NULL;
     }
-    if (self->block != NULL) {
+    if (self->block != NULL || (self->exported != NULL && self->exported->of_request)) {
         return raise_bugcheck(STATUS_INVALID_DEVICE_REQUEST, 0x10D, 5, (uint64_t)(uintptr_t)self, 0, 0,
-                              "%R owns its buffer: only preallocated memory takes another", self);
+                              "%R has its buffer for life: only preallocated memory takes another", self);
     }
     Exported *exported = export_of(buffer);
     if (exported == NULL) {
@@ -125,4 +132,63 @@ PyObject *memory_assign_buffer(Memory *self, PyObject *buffer)
     exported->tag = exported_tag(self);
     exported_swap(self, exported);
     Py_RETURN_NONE;
+}
+
+/* ---- the memory of requests ------------------------------------------------------------------------- */
+
+static int shorten(Exported *exported, PyObject *size)
+{
+    size_t wanted;
+    if (convert_size(size, "size", &wanted) < 0) {
+        return -1;
+    }
+    if (wanted == 0 || wanted > exported->size) {
+        raise_status(STATUS_BUFFER_TOO_SMALL, Py_BuildValue("{snsn}", "needed", (Py_ssize_t)wanted, "available",
+                                                            (Py_ssize_t)exported->size),
+                     "the memory of a request has 1 byte or more of its %zu-byte buffer, got %zu", exported->size,
+                     wanted);
+        return -1;
+    }
+    exported->size = wanted;
+    return 0;
+}
+
+static Exported *export_for_request(PyObject *buffer, PyObject *size, int read_only)
+{
+    Exported *exported = export_of(buffer);
+    if (exported == NULL) {
+        return NULL;
+    }
+    if (shorten(exported, size) < 0) {
+        exported_drop(exported);
+        return NULL;
+    }
+    exported->read_only |= read_only != 0;
+    exported->of_request = true;
+    return exported;
+}
+
+PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    Common common = {0};
+    if (count != 4) {
+        PyErr_Format(PyExc_TypeError, "request_memory takes a buffer, a size, a flag and a parent, got %zd", count);
+        return NULL;
+    }
+    int read_only = PyObject_IsTrue(arguments[2]);
+    if (read_only < 0 || convert_object(arguments[3], "parent", &common.parent) < 0) {
+        return NULL;
+    }
+    Exported *exported = export_for_request(arguments[0], arguments[1], read_only);
+    if (exported == NULL) {
+        return NULL;
+    }
+    Memory *self = memory_new_handle();
+    if (self == NULL) {
+        exported_drop(exported);
+        return NULL;
+    }
+    exported_swap(self, exported);
+    object_track(&self->base);
+    return memory_finish(self, &common);
 }

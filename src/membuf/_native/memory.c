@@ -333,7 +333,7 @@ static PyObject *memory_source(Memory *self, void *closure)
         return NULL;
     }
     if (self->block == NULL) {
-        return PyUnicode_InternFromString("preallocated");
+        return PyUnicode_InternFromString(exported_source(self));
     }
     return PyUnicode_InternFromString(self->source->list == NULL ? "pool" : "lookaside");
 }
@@ -373,7 +373,7 @@ static PyObject *owner_text(Memory *self)
 static PyObject *tag_or_kind(Memory *self)
 {
     if (self->block == NULL) {
-        return PyUnicode_FromString("preallocated");
+        return PyUnicode_FromString(exported_source(self));
     }
     PyObject *tag = tag_text(self->source->tag->value);
     PyObject *text = tag == NULL ? NULL : PyUnicode_FromFormat("tag %R", tag);

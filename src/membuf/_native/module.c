@@ -45,6 +45,9 @@ static PyMethodDef functions[] = {
      "end_undeletable($module, object, /)\n--\n\nDelete an object that refuses delete(): for its owner."},
     {"dereference_untagged", dereference_untagged, METH_O,
      "dereference_untagged($module, object, /)\n--\n\nDrop one framework reference, whatever its tag."},
+    {"request_memory", FAST(memory_of_request),
+     "request_memory($module, buffer, size, readonly, parent, /)\n--\n\n"
+     "A memory object with source 'request' over the first bytes of a request's buffer."},
     {"hide_sites_below", hide_sites_below, METH_O,
      "hide_sites_below($module, folder, /)\n--\n\nPass over the frames of a folder's files where sites are taken."},
     {NULL},

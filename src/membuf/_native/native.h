@@ -136,11 +136,15 @@ typedef struct {
     bool sites;
 } Domain;
 
-/* The caller's buffer under a preallocated memory object, alive until its last view is gone. */
+/* Somebody else's buffer under a memory object, alive until its last view is gone: the caller's under
+ * preallocated memory, the originator's or the device's under a request's. */
 typedef struct {
     Py_buffer view;
     Py_ssize_t users;
+    size_t size; /* of it, from its start */
     uint32_t tag; /* 0: none */
+    bool read_only;
+    bool of_request;
 } Exported;
 
 typedef struct {
@@ -313,6 +317,8 @@ void memory_unpin(Memory *self);
 PyObject *memory_finish(Memory *self, const Common *common); /* name, callbacks, parent; steals self */
 PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 PyObject *memory_assign_buffer(Memory *self, PyObject *buffer);
+PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+const char *exported_source(Memory *self);
 PyObject *memory_copy_from(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 PyObject *memory_copy_to(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 int exported_getbuffer(Memory *self, Py_buffer *view, int flags);

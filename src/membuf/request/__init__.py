@@ -1,6 +1,28 @@
-"""I/O requests: what is sent to a target, and holds its memory until it is done with it."""
+"""I/O requests: devices that receive them, and requests of one's own, sent to a target."""
 
 from membuf.request.completion import CompletionParams, RequestType
+from membuf.request.device import BUFFERED, DIRECT, NEITHER, Device, IoType, find_device
+from membuf.request.files import FileObject
+from membuf.request.ioctl import ControlCode
+from membuf.request.irp import Irp
+from membuf.request.queue import Queue, QueueState
+from membuf.request.received import ReceivedRequest
 from membuf.request.request import Request
 
-__all__ = ["CompletionParams", "Request", "RequestType"]
+__all__ = [
+    "BUFFERED",
+    "DIRECT",
+    "NEITHER",
+    "CompletionParams",
+    "ControlCode",
+    "Device",
+    "FileObject",
+    "IoType",
+    "Irp",
+    "Queue",
+    "QueueState",
+    "ReceivedRequest",
+    "Request",
+    "RequestType",
+    "find_device",
+]

@@ -1,0 +1,488 @@
+"""Received requests: what a device's handlers get, own for a while, and complete.
+
+    arrives --> in a queue --presented--> the driver's --complete--> gone
+                    ^                        |
+                    +---- forward, requeue --+
+
+Who owns it is decided under the device's lock; nothing is called while it is held.
+
+Sources: WdfRequestComplete, WdfRequestMarkCancelable(Ex), WdfRequestUnmarkCancelable,
+WdfRequestForwardToIoQueue, WdfRequestRequeue; requests 3.1 to 3.4 of the specification.
+"""
+
+# pyright: reportPrivateUsage=false
+# A request, its queue and its device are one machine.
+from __future__ import annotations
+
+import _thread
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from membuf._native import Memory, end_undeletable, set_undeletable
+from membuf.base import status as st
+from membuf.base.errors import MembufError, from_status
+from membuf.base.status import Status, nt_success
+from membuf.request import completing, retrieval
+from membuf.request.reports import report
+from membuf.request.request import Request
+
+if TYPE_CHECKING:
+    from membuf.request.device import Device
+    from membuf.request.irp import Irp
+    from membuf.request.queue import Queue
+
+OnCancel = Callable[["ReceivedRequest"], object]
+
+
+class Owner(IntEnum):
+    """Whose a received request is."""
+
+    FRAMEWORK = 0  # it waits in a queue
+    DRIVER = 1
+    ENDING = 2  # its completion has begun
+    GONE = 3
+
+
+class Mark(IntEnum):
+    """Whether the driver lets it be cancelled."""
+
+    UNMARKED = 0
+    MARKED = 1
+    CANCELLED = 2  # the callback ran or will
+
+
+_FRAMEWORK, _DRIVER, _ENDING, _GONE = Owner
+_UNMARKED, _MARKED, _CANCELLED = Mark
+
+
+class ReceivedRequest(Request):
+    """A request that a device received.
+
+    It can be formatted for a target and sent on like one's own; it stays its owner's to complete.
+
+    Attributes:
+        type: what it asks for.
+        device: the device that received it.
+
+    A request that its driver drops without completing it is completed with
+    STATUS_INTERNAL_ERROR, and the mistake is reported through `sys.unraisablehook`.
+
+    >>> import membuf
+    >>> device = membuf.Device("received-doc")
+    >>> @device.on_read
+    ... def read(request):
+    ...     request.output_memory().copy_from(b"x" * request.length)
+    ...     request.complete(information=request.length)
+    >>> with device.open() as handle:
+    ...     handle.read(3)
+    b'xxx'
+    """
+
+    __slots__ = (
+        "_has_callbacks",
+        "_information_set",
+        "_irp",
+        "_mark",
+        "_on_cancel",
+        "_owner",
+        "_presented",
+        "_queue",
+        "_retrieved",
+        "_unsafe_allowed",
+        "device",
+        "type",
+    )
+
+    own = False
+
+    def __init__(self, device: Device, irp: Irp) -> None:
+        super().__init__()
+        self.device = device
+        self._irp = irp
+        self.type = irp.major
+        self._queue: Queue | None = None
+        self._owner = _DRIVER
+        self._presented = False
+        self._mark = _UNMARKED
+        self._on_cancel: OnCancel | None = None
+        self._information_set = 0
+        self._unsafe_allowed = False
+        self._has_callbacks = False
+        self._retrieved: retrieval.Retrieved | None = None
+        set_undeletable(self)
+
+    # ---- what it asks for -----------------------------------------------------------------------
+
+    @property
+    def irp(self) -> Irp:
+        """The packet under it."""
+        return self._irp
+
+    @property
+    def length(self) -> int:
+        """Bytes to be read or written; 0 for other types."""
+        return self._irp.length
+
+    @property
+    def offset(self) -> int:
+        """Where on the device, in bytes."""
+        return self._irp.offset
+
+    @property
+    def code(self) -> int:
+        """The control code; 0 for other types."""
+        return self._irp.code
+
+    @property
+    def input_length(self) -> int:
+        """Bytes of a control request's input."""
+        return self._irp.input_length
+
+    @property
+    def output_length(self) -> int:
+        """Bytes of a control request's output."""
+        return self._irp.output_length
+
+    @property
+    def mode(self) -> str:
+        """Who made it: "user" or "kernel"."""
+        return self._irp.mode
+
+    @property
+    def file(self) -> Any:
+        """The file object it came through, or None."""
+        return self._irp.file
+
+    @property
+    def queue(self) -> Queue | None:
+        """The queue it is in or was presented by, or None."""
+        return self._queue
+
+    @property
+    def completed(self) -> bool:
+        """Whether its completion has begun."""
+        return self._owner >= _ENDING
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is the driver's."""
+        return self._owner == _DRIVER
+
+    # ---- completing -----------------------------------------------------------------------------
+
+    def set_information(self, information: int) -> None:
+        """Set what `complete` reports where it is not told (WdfRequestSetInformation)."""
+        self._information_set = information
+
+    def complete(self, status: int = st.STATUS_SUCCESS, information: int | None = None) -> None:
+        """End it: its memory is taken back, then its originator is told.
+
+        Args:
+            status: how it ended; the framework's own statuses are translated.
+            information: bytes transferred; what `set_information` set if absent.
+
+        Raises:
+            InvalidDeviceStateError: it is not the driver's now, or is marked cancelable.
+            InvalidParameterError: success with more information than was asked for (`.bugcheck`).
+            MembufError: something holds its memory still (`.bugcheck`). In each case nothing has
+                changed, but that a format's references are dropped.
+        """
+        if type(status) is not Status:
+            status = Status(status)
+        if information is None:
+            information = self._information_set
+        self._claim("complete")
+        try:
+            if information and nt_success(status):
+                completing.check_information(self, information)
+            if self._packet is not None:
+                self._unformat()
+            if self._retrieved is not None and not self._has_callbacks:
+                completing.check_holds(self)
+        except BaseException:
+            self._owner = _DRIVER
+            raise
+        self._end(completing.seen_above(status), information)
+
+    def _claim(self, what: str) -> None:
+        """Take it from the driver for its end, once."""
+        with self.device._lock:
+            if self._owner != _DRIVER or self._in_flight.locked():
+                raise self._denied(what, "it is not yours now")
+            if self._mark == _MARKED:
+                raise self._denied(what, "it is marked cancelable: unmark it first")
+            self._owner = _ENDING
+
+    def _end(self, status: Status, information: int, owned: bool = True) -> None:
+        """The end of a request whose completion nobody else can begin."""
+        held = self._end_objects()
+        self._status, self._information = status, 0
+        self._owner = _GONE
+        queue = self._queue
+        try:
+            self._irp.complete(status, information)
+        finally:
+            if queue is not None:
+                queue._left(owned)
+        if held is not None:
+            raise held
+
+    def _refuse(self, status: Status) -> None:
+        """The framework ends what no handler will see."""
+        self._owner = _ENDING
+        self._end(status, 0)
+
+    def _end_objects(self) -> MembufError | None:
+        """Cleanup callbacks, then children and what they hold."""
+        try:
+            end_undeletable(self)
+        except ExceptionGroup as error:
+            report(error, f"a callback of {self!r}")
+        held = None
+        if self._has_callbacks and self._retrieved is not None:
+            held = completing.find_hold(self)
+        self._retrieved = None
+        return held
+
+    def _fail(self, error: BaseException, where: str) -> None:
+        """Its handler raised: it is completed where it can be, and the exception reported."""
+        report(error, where)
+        status = error.status if isinstance(error, MembufError) else st.STATUS_UNSUCCESSFUL
+        if nt_success(status):
+            status = st.STATUS_UNSUCCESSFUL
+        try:
+            if self._mark == _MARKED:
+                self.unmark_cancelable()
+            if self._owner == _DRIVER:
+                self.complete(status, 0)
+        except MembufError as second:
+            if self._owner == _DRIVER:
+                report(second, f"completing {self!r} after its handler raised")
+
+    def __del__(self) -> None:
+        # From wherever garbage is collected, with any lock held: a thread of its own completes it.
+        if getattr(self, "_owner", _GONE) == _DRIVER and not sys.is_finalizing():
+            self._owner = _GONE
+            _thread.start_new_thread(completing.end_dropped, (self._irp, self._queue, repr(self)))
+
+    # ---- cancelling -----------------------------------------------------------------------------
+
+    @property
+    def canceled(self) -> bool:
+        """Whether its originator has cancelled it; False while it is marked or not the driver's.
+
+        Source: WdfRequestIsCanceled.
+        """
+        return self._irp.cancelled and self._owner == _DRIVER and self._mark != _MARKED
+
+    def mark_cancelable(self, on_cancel: OnCancel) -> None:
+        """Let it be cancelled: `on_cancel(request)` is called once then, and completes it.
+
+        Where it is cancelled already the callback runs all the same: before this returns, or
+        inside a handler when that has returned. Without a queue it has no effect.
+
+        Raises:
+            InvalidDeviceStateError: it is not the driver's, or is marked.
+        """
+        queue = self._queue
+        if queue is None:
+            return
+        with self.device._lock:
+            self._check_markable()
+            cancelled = not self._take_mark(queue, on_cancel)
+            if cancelled and self._mark != _CANCELLED:
+                self._mark = _CANCELLED
+                queue._deliver_cancel(self)
+        if cancelled:
+            queue._dispatch()
+
+    def try_mark_cancelable(self, on_cancel: OnCancel) -> bool:
+        """Let it be cancelled, unless it is already: then False, and the callback never runs.
+
+        Source: WdfRequestMarkCancelableEx.
+
+        Raises:
+            InvalidDeviceStateError: it has no queue, is not the driver's, or is marked.
+        """
+        queue = self._queue
+        if queue is None:
+            raise self._denied("mark", "it came through no queue")
+        with self.device._lock:
+            self._check_markable()
+            marked = self._take_mark(queue, on_cancel)
+            if not marked:
+                self._on_cancel = None
+            return marked
+
+    def unmark_cancelable(self) -> None:
+        """Take the cancel callback back; it will not run.
+
+        Raises:
+            RequestCancelledError: the callback has run or will: do not complete it elsewhere.
+            InvalidDeviceStateError: it is not marked, is complete, or has no queue.
+        """
+        queue = self._queue
+        if queue is None or self._owner >= _ENDING:
+            raise self._denied("unmark", "it is complete or came through no queue")
+        with self.device._lock:
+            if self._mark == _UNMARKED:
+                raise self._denied("unmark", "it is not marked cancelable")
+            if self._mark == _CANCELLED or not self._irp.set_cancel_routine(None):
+                raise from_status(
+                    st.STATUS_CANCELLED, f"{self!r} is cancelled: its callback has run or will"
+                )
+            self._mark, self._on_cancel = _UNMARKED, None
+            queue._marked.discard(self)
+
+    def _check_markable(self) -> None:
+        if self._owner != _DRIVER or self._mark == _MARKED:
+            raise self._denied("mark", "it is not yours, or is marked already")
+
+    def _take_mark(self, queue: Queue, on_cancel: OnCancel) -> bool:
+        """Under the lock. False: it is cancelled already, or its queue is being purged."""
+        if self._mark == _CANCELLED:
+            return False
+        self._on_cancel = on_cancel
+        if queue._cancels_owned or not self._irp.set_cancel_routine(self._cancelled_marked):
+            return False
+        self._mark = _MARKED
+        queue._marked.add(self)
+        return True
+
+    def _cancelled_marked(self, _irp: Irp) -> None:
+        """The cancel routine while it is marked."""
+        queue = self._queue
+        if queue is None:
+            return
+        with self.device._lock:
+            if self._mark != _MARKED:
+                return
+            self._mark = _CANCELLED
+            queue._deliver_cancel(self)
+        queue._dispatch()
+
+    def _cancelled_waiting(self, _irp: Irp) -> None:
+        """The cancel routine while it waits in a queue."""
+        with self.device._lock:
+            queue = self._queue
+            if self._owner != _FRAMEWORK or queue is None:
+                return
+            queue._cancel_waiting(self)
+        queue._dispatch()
+
+    # ---- passing on -----------------------------------------------------------------------------
+
+    def forward(self, queue: Queue) -> None:
+        """Put it at the end of another queue of the device; it is not the driver's any more.
+
+        Source: WdfRequestForwardToIoQueue.
+
+        Raises:
+            InvalidDeviceStateError: the same queue, another device's, or the request is not the
+                driver's or marked.
+            MembufError: STATUS_WDF_BUSY: the queue takes nothing; the driver keeps it.
+        """
+        with self.device._lock:
+            source = self._queue
+            if source is None or queue is source or queue.device is not self.device:
+                raise self._denied("forward", "the queue must be another one of its device")
+            self._check_passable("forward")
+            if not queue._accepts:
+                raise from_status(st.STATUS_WDF_BUSY, f"{queue!r} takes no requests now")
+            source._owned -= 1
+            queue._enter(self)
+        source._dispatch()
+        queue._dispatch()
+
+    def requeue(self) -> None:
+        """Put it back at the head of its manual queue.
+
+        Source: WdfRequestRequeue.
+
+        Raises:
+            InvalidDeviceStateError: it has no queue, is not the driver's, is marked, or its queue
+                is not manual.
+        """
+        with self.device._lock:
+            queue = self._queue
+            if queue is None:
+                raise self._denied("requeue", "it came through no queue")
+            self._check_passable("requeue")
+            if queue.dispatch != "manual":
+                raise self._denied("requeue", "only a manual queue takes a request back")
+            queue._owned -= 1
+            queue._enter(self, head=True)
+        queue._dispatch()
+
+    def _check_passable(self, what: str) -> None:
+        if self._owner != _DRIVER or self._in_flight.locked():
+            raise self._denied(what, "it is not yours now")
+        if self._mark == _MARKED:
+            raise self._denied(what, "it is marked cancelable: unmark it first")
+
+    def _forget(self) -> Irp:
+        """It is sent on for good: cleanup runs, its memory goes, its queue is free of it."""
+        self._claim("forget")
+        irp, queue = self._irp, self._queue
+        held = self._end_objects()
+        self._owner = _GONE
+        irp.location += 1  # the present location is left for the device below
+        if queue is not None:
+            queue._left(owned=True)
+        if held is not None:
+            report(held, f"sending {self!r} on for good")
+        return irp
+
+    # ---- memory ---------------------------------------------------------------------------------
+
+    def input_memory(self) -> Memory:
+        """The memory that a write or control request brings; the same object every time.
+
+        Raises:
+            InvalidDeviceStateError: it has none by its type or access method.
+            BufferTooSmallError: it has no bytes.
+            MembufError: the request is complete (STATUS_INTERNAL_ERROR).
+
+        Source: WdfRequestRetrieveInputMemory.
+        """
+        return retrieval.input_memory(self)
+
+    def output_memory(self) -> Memory:
+        """The memory that a read or control request wants filled; see `input_memory`.
+
+        Source: WdfRequestRetrieveOutputMemory.
+        """
+        return retrieval.output_memory(self)
+
+    def input_buffer(self, minimum: int = 0) -> memoryview:
+        """The bytes of `input_memory`, read-only where that is.
+
+        Args:
+            minimum: bytes there must be.
+
+        Raises:
+            BufferTooSmallError: there are fewer, or none.
+
+        Source: WdfRequestRetrieveInputBuffer.
+        """
+        return retrieval.buffer_of(retrieval.input_memory(self), minimum)
+
+    def output_buffer(self, minimum: int = 0) -> memoryview:
+        """The bytes of `output_memory`; see `input_buffer`.
+
+        Source: WdfRequestRetrieveOutputBuffer.
+        """
+        return retrieval.buffer_of(retrieval.output_memory(self), minimum)
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def add_context(self, type: Any, **callbacks: Any) -> Any:
+        """See `Object.add_context`."""
+        if callbacks:
+            self._has_callbacks = True
+        return super().add_context(type, **callbacks)
+
+    def _denied(self, what: str, why: str) -> MembufError:
+        return from_status(st.STATUS_INVALID_DEVICE_REQUEST, f"cannot {what} {self!r}: {why}")
