@@ -18,12 +18,14 @@ from membuf._native import Object
 from membuf.base import status as st
 from membuf.base.errors import TargetNotFoundError
 from membuf.request.completion import RequestType
-from membuf.request.handlers import Handler, Handlers
+from membuf.request.handlers import H, Handler, Handlers
 from membuf.request.queue import UNLIMITED, Dispatch, Queue
 from membuf.request.received import ReceivedRequest
 from membuf.request.system_buffers import SystemBuffers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from membuf.request.irp import Irp, Mode
     from membuf.request.originator import Handle
 
@@ -70,6 +72,8 @@ class Device(Object, Handlers):
         lower: the I/O target below it, or None.
         filter: whether it passes down what it has no handler for.
         parent: the object whose deletion deletes it.
+        on_cleanup: called with it when its deletion begins.
+        on_destroy: called with it when its last reference is gone.
 
     It starts with its first request, or by `start`.
 
@@ -86,6 +90,7 @@ class Device(Object, Handlers):
 
     __slots__ = (
         "__weakref__",
+        "_arrival",
         "_default",
         "_handlers",
         "_lock",
@@ -105,8 +110,10 @@ class Device(Object, Handlers):
         lower: Any = None,
         filter: bool = False,
         parent: Object | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
     ) -> None:
-        super().__init__(name, parent=parent)
+        super().__init__(name, parent=parent, on_cleanup=on_cleanup, on_destroy=on_destroy)
         self.io_type = IoType(io_type)
         self.target = lower
         self.filter = filter
@@ -116,6 +123,7 @@ class Device(Object, Handlers):
         self._queues: list[Queue] = []
         self._routes: dict[RequestType, Queue] = {}
         self._default: Queue | None = None
+        self._arrival: Handler | None = None
         if name is not None:
             _devices[name] = self
 
@@ -134,6 +142,8 @@ class Device(Object, Handlers):
         maximum: int = UNLIMITED,
         default: bool = False,
         allow_zero_length: bool = False,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
     ) -> Queue:
         """Make a queue.
 
@@ -144,9 +154,17 @@ class Device(Object, Handlers):
             maximum: requests that are the driver's at once, of a parallel queue.
             default: have it take every type that has no route.
             allow_zero_length: have reads and writes of no bytes presented.
+            on_cleanup: called with it when its deletion begins.
+            on_destroy: called with it when its last reference is gone.
         """
         queue = Queue(
-            self, name, dispatch=dispatch, maximum=maximum, allow_zero_length=allow_zero_length
+            self,
+            name,
+            dispatch=dispatch,
+            maximum=maximum,
+            allow_zero_length=allow_zero_length,
+            on_cleanup=on_cleanup,
+            on_destroy=on_destroy,
         )
         with self._lock:
             self._queues.append(queue)
@@ -162,6 +180,16 @@ class Device(Object, Handlers):
 
         return Handle(self, access, mode)
 
+    def on_arrival(self, function: H) -> H:
+        """Have `function(request)` called with every new request before anything else is.
+
+        The place to give each request a context of its own. What it raises ends the request.
+
+        Source: WdfDeviceInitSetRequestAttributes.
+        """
+        self._arrival = function
+        return function
+
     def submit(self, irp: Irp) -> None:
         """Take a packet: the one entrance of every request."""
         irp.location -= 1
@@ -169,7 +197,11 @@ class Device(Object, Handlers):
         if queue is None:
             irp.complete(st.STATUS_INVALID_DEVICE_REQUEST, 0)
         else:
-            queue._arrive(ReceivedRequest(self, irp))
+            request = ReceivedRequest(self, irp)
+            if self._arrival is not None:
+                self._call(self._arrival, request)
+            if not request.completed:
+                queue._arrive(request)
 
     def _queue_for(self, type: RequestType) -> Queue | None:
         queue = self._routes.get(type) or self._default

@@ -96,8 +96,10 @@ class Queue(Object, Handlers):
         dispatch: Dispatch = "parallel",
         maximum: int = UNLIMITED,
         allow_zero_length: bool = False,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
     ) -> None:
-        super().__init__(name, parent=device)
+        super().__init__(name, parent=device, on_cleanup=on_cleanup, on_destroy=on_destroy)
         self.device = device
         self.dispatch = dispatch
         self.maximum = maximum if dispatch == "parallel" else 1
