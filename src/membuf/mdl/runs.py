@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 
+@dataclass(slots=True)
 class Run:
     """Consecutive units with the same count.
 
@@ -19,13 +21,10 @@ class Run:
     False
     """
 
-    __slots__ = ("count", "end", "foreign", "start")
-
-    def __init__(self, start: int, end: int, count: int = 1, foreign: bool = False) -> None:
-        self.start = start
-        self.end = end
-        self.count = count
-        self.foreign = foreign
+    start: int
+    end: int
+    count: int = 1
+    foreign: bool = False
 
 
 class Runs:
