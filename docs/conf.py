@@ -22,6 +22,7 @@ extensions = [
     "public_names",
     "membuf_tables",
     "conformance_page",
+    "side_by_side",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "snippets"]

@@ -277,21 +277,22 @@ def short_list(cases: Iterable[str]) -> str:
 
 def difference_rows(data: Data, letter: str) -> list[str]:
     """The differences of one of the specification's lists."""
-    rows = ["| # | documents | source | membuf | strict | held by |", "|---|---|---|---|---|---|"]
+    rows = ["| # | documents | source | membuf | held by |", "|---|---|---|---|---|"]
     for entry in data.differences["difference"]:
         if entry["id"].rstrip("0123456789") == letter:
-            fields = [cell(entry[name]) for name in ("documents", "source", "default")]
+            strict = f"; strict: {entry['strict']}" if "strict" in entry else ""
+            ours = entry["default"] + strict
             proof = ", ".join(map(proof_name, entry.get("held", [])))
-            why_not = f"*{cell(entry.get('not_held', ''))}*"
-            strict = cell(entry.get("strict", "the same"))
-            rows.append(f"| {entry['id']} | {' | '.join(fields)} | {strict} | {proof or why_not} |")
+            proof = proof or f"*nothing: {entry['not_held']}*"
+            told = map(cell, (entry["id"], entry["documents"], entry["source"], ours, proof))
+            rows.append(f"| {' | '.join(told)} |")
     return rows
 
 
 def proof_name(name: str) -> str:
     """A case as it is, a test by its file and name."""
     file, _, test = name.partition("::")
-    return f"`{Path(file).name}: {test}`" if test else name
+    return f"{Path(file).name}: {test.removeprefix('test_').replace('_', ' ')}" if test else name
 
 
 def cell(text: str) -> str:

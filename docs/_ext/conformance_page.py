@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -30,7 +31,6 @@ from docs._ext.conformance_data import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docutils import nodes
     from sphinx.application import Sphinx
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,11 @@ class Conformance(SphinxDirective):
         for path in sorted(CONFORMANCE.rglob("*.toml")):
             self.env.note_dependency(str(path))
         kind, *part = self.arguments
-        return self.parse_text_to_nodes("\n".join(self.TABLES[kind](data(), *part)))
+        made = self.parse_text_to_nodes("\n".join(self.TABLES[kind](data(), *part)))
+        for table in made:
+            if isinstance(table, nodes.table):
+                table["classes"].append(f"conformance-{kind}")
+        return made
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

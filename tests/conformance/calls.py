@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 import sys
 import threading
 import types
@@ -15,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import membuf
-import membuf.verifier
 from membuf import wdf
 from membuf.wdf._driver import Driver
 
@@ -138,24 +139,43 @@ def classes() -> dict[str, type]:
 def members() -> tuple[tuple[str, Any], ...]:
     """The public functions, classes and methods of the Python face."""
     found: dict[str, Any] = {}
-    for module in (membuf, membuf.pool, membuf.verifier):
-        place = module.__name__.removeprefix("membuf").removeprefix(".")
-        for name in module.__all__:
-            value = getattr(module, name)
-            if inspect.isclass(value):
-                found[name] = value
-                found |= methods(name, value)
-            elif inspect.isroutine(value):
-                found[f"{place}.{name}" if place else f"membuf.{name}"] = value
+    offered = [(module, name) for module in packages() for name in module.__all__]
+    public = [getattr(module, name) for module, name in offered]
+    for (module, name), value in zip(offered, public, strict=True):
+        if any(value is known for known in found.values()):
+            continue
+        place = module.__name__.removeprefix("membuf.")
+        if inspect.isclass(value):
+            found[name] = value
+            found |= methods(name, value, public)
+        elif inspect.isroutine(value):
+            found[f"{place}.{name}"] = value
     return tuple(found.items())
 
 
-def methods(name: str, kind: type) -> dict[str, Any]:
-    """The public methods that a class itself defines."""
+def packages() -> list[types.ModuleType]:
+    """What a user of the Python face imports from."""
+    names = [
+        found.name
+        for found in pkgutil.iter_modules(membuf.__path__, "membuf.")
+        if found.ispkg and found.name not in {"membuf.base", "membuf.cli", "membuf.wdf"}
+    ]
+    return [membuf, *map(importlib.import_module, names)]
+
+
+def methods(name: str, kind: type, public: list[Any]) -> dict[str, Any]:
+    """The public methods of a class: its own, and those of bases that are not public themselves."""
     if issubclass(kind, BaseException):
         return {}
+    hidden = [base for base in kind.__mro__[1:] if base not in public and is_ours(base)]
     return {
         f"{name}.{member}": getattr(value, "__func__", value)
-        for member, value in vars(kind).items()
+        for base in (*reversed(hidden), kind)
+        for member, value in vars(base).items()
         if not member.startswith("_") and inspect.isroutine(value)
     }
+
+
+def is_ours(kind: type) -> bool:
+    """Whether a class is one of membuf's."""
+    return kind.__module__.startswith("membuf")

@@ -115,6 +115,12 @@ def test_a_constant_has_its_number(name: str, number: int) -> None:
     assert getattr(wdf, name) == number
 
 
+@pytest.mark.parametrize("name", TABLE["null"])
+def test_a_null_of_the_headers_is_none(name: str) -> None:
+    assert getattr(wdf, name) is None
+    assert name in wdf.__all__
+
+
 def test_every_member_of_an_enumeration_is_a_name_of_the_face() -> None:
     enumerations = [
         value

@@ -23,9 +23,10 @@ RUNNERS = {
 }
 # Blocks that are not code: drawings and what a program prints are `text` and come from a file too.
 FENCE = re.compile(r"^(?:`{3,}|:{3,})(\{?[\w-]+\}?)(.*)$", re.MULTILINE)
+SIDES = ("kmdf.c", "wdf.py", "python.py")
 PROSE = {
     "{toctree}", "{eval-rst}", "{note}", "{warning}", "{status-table}", "{case-table}",
-    "{conformance}",
+    "{conformance}", "{side-by-side}",
 }  # fmt: skip
 
 
@@ -57,7 +58,10 @@ def loose_blocks(page: str) -> list[str]:
 def included(page: Path) -> set[Path]:
     """The files a page takes its code blocks from."""
     names = re.findall(r"\{literalinclude\} (\S+)", page.read_text())
-    return {(page.parent / name).resolve() for name in names}
+    tasks = re.findall(r"\{side-by-side\} (\S+)", page.read_text())
+    return {(page.parent / name).resolve() for name in names} | {
+        SNIPPETS / "porting" / task / side for task in tasks for side in SIDES
+    }
 
 
 ALL = sorted(path for path in SNIPPETS.rglob("*") if path.suffix in RUNNERS)
@@ -79,7 +83,8 @@ def test_every_code_block_of_a_page_is_a_file(page: Path) -> None:
 
 def test_every_snippet_is_shown_somewhere() -> None:
     shown = set().union(*map(included, PAGES)) | {SNIPPETS / "readme.py"}
-    assert {path for path in SNIPPETS.rglob("*") if path.is_file()} - shown == set()
+    files = {path for path in SNIPPETS.rglob("*") if path.is_file() and path.name != "ruff.toml"}
+    assert files - shown == set()
 
 
 def test_a_snippet_that_fails_is_reported(tmp_path: Path) -> None:

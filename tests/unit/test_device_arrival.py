@@ -46,7 +46,9 @@ def test_what_it_raises_ends_the_request(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_devices_and_queues_have_callbacks_as_any_object() -> None:
     recorder = Recorder()
-    device = membuf.Device("arrival", **recorder.hooks("device"))
-    device.queue(**recorder.hooks("queue"))
+    of_device: dict[str, Any] = recorder.hooks("device")
+    device = membuf.Device("arrival", **of_device)
+    hooks: dict[str, Any] = recorder.hooks("queue")
+    device.queue(**hooks)
     device.delete()
     assert recorder.text == "c:queue c:device d:queue d:device"

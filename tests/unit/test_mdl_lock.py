@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import mmap
-from pathlib import Path
 
 import pytest
 
 import membuf
 from membuf.mdl import PAGE_SIZE, bytes_to_pages, page_align, round_to_pages, span_pages
-
-
-def locked_bytes() -> int:
-    """What the system says this process has locked."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmLck:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmLck in /proc/self/status")
+from tests.mdl import locked_bytes
 
 
 @pytest.fixture

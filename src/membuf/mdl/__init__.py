@@ -8,6 +8,7 @@
 >>> mdl.unlock()
 """
 
+from membuf.mdl.fresh import allocate_pages
 from membuf.mdl.mdl import Mdl
 from membuf.mdl.pages import (
     MAXIMUM_BYTE_COUNT,
@@ -23,6 +24,7 @@ __all__ = [
     "MAXIMUM_BYTE_COUNT",
     "PAGE_SIZE",
     "Mdl",
+    "allocate_pages",
     "byte_offset",
     "bytes_to_pages",
     "page_align",

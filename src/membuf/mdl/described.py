@@ -11,6 +11,7 @@ from membuf.base.errors import InvalidParameterError, ObjectDeletedError
 from membuf.mdl import rules
 from membuf.mdl._system import Exporter
 from membuf.mdl.flags import MdlFlags
+from membuf.mdl.live import LiveMdl, owner_of
 from membuf.mdl.pages import (
     MAXIMUM_BYTE_COUNT,
     PAGE_SIZE,
@@ -47,6 +48,9 @@ class Described(Exporter):
         "_locks",
         "_mapping",
         "_next",
+        "_pin_era",
+        "_pin_locked",
+        "_pins",
         "_source",
         "_source_locks",
         "_view",
@@ -63,6 +67,9 @@ class Described(Exporter):
     _locks: int
     _mapping: Pointer | None
     _next: Mdl | None
+    _pin_era: int
+    _pin_locked: bool
+    _pins: tuple[int, ...]
     _source: Mdl | None
     _source_locks: int
     _view: memoryview
@@ -133,6 +140,24 @@ class Described(Exporter):
         mapped = self._mapping is not None or self._kind == "nonpaged"
         return self._address if mapped else None
 
+    @property
+    def owner(self) -> str:
+        """Whose it is: the framework's request, or what owns the memory that it describes."""
+        owner = self._framework_owner
+        return owner_of(self.life.buffer) if owner is None else repr(owner)
+
+    def record(self) -> LiveMdl:
+        """What reports say of it."""
+        return LiveMdl(
+            address=self._address,
+            size=len(self._view),
+            kind=self._kind,
+            locked=self._locked,
+            pinned=bool(self._pins),
+            owner=self.owner,
+            site=self.life.site,
+        )
+
     def __len__(self) -> int:
         return len(self._view)
 
@@ -149,6 +174,7 @@ class Described(Exporter):
         self._address = self._capacity = self._era = self._locks = self._source_locks = 0
         self._kind = "raw"
         self._locked = None
+        self._pins = ()
         self._framework_owner = None
         self._mapping = self._next = self._source = None
 

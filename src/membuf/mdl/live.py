@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from membuf._native import Domain, current_domain
+from membuf._native import Block, Domain, Memory, current_domain
+from membuf.pool.domain import owner_path
 
 if TYPE_CHECKING:
     from membuf.mdl.mdl import Mdl
@@ -53,6 +55,41 @@ class Life:
         live.count_dropped(self.domain)
 
 
+@dataclass(frozen=True, slots=True)
+class LiveMdl:
+    """An MDL that was not freed.
+
+    Attributes:
+        address: of its first byte.
+        size: its bytes.
+        kind: how it was made.
+        locked: for what it is locked, None where it is not.
+        pinned: whether its frames are fixed.
+        owner: whose it is: the framework's, or what owns the memory it describes.
+        site: where it was made, "file:line".
+
+    >>> LiveMdl(4096, 10, "locked", "read", False, "capture/bytearray", None).locked
+    'read'
+    """
+
+    address: int
+    size: int
+    kind: str
+    locked: str | None
+    pinned: bool
+    owner: str
+    site: str | None
+
+    def __str__(self) -> str:
+        state = f"locked for {self.locked}" if self.locked else self.kind
+        pinned = ", pinned" if self.pinned else ""
+        where = f", made at {self.site}" if self.site else ""
+        return (
+            f"MDL of {self.size} bytes at {self.address:#x}, {state}{pinned}, "
+            f"owner {self.owner}{where}"
+        )
+
+
 class Live:
     """The MDLs of this process that were not freed."""
 
@@ -73,10 +110,10 @@ class Live:
         """Leave one out."""
         self._mdls.pop(number, None)
 
-    def mdls(self, domain: Domain | None = None) -> list[Mdl]:
-        """Those made in a domain, or all of them, in the order they were made."""
+    def records(self, domain: Domain) -> tuple[LiveMdl, ...]:
+        """Those made in a domain, in the order they were made."""
         found = [reference() for reference in self._mdls.valuerefs()]
-        return [mdl for mdl in found if mdl is not None and domain in (None, mdl.life.domain)]
+        return tuple(mdl.record() for mdl in found if mdl is not None and mdl.life.domain is domain)
 
     def count_dropped(self, domain: Domain) -> None:
         """Count one that was dropped while locked or pinned."""
@@ -85,6 +122,18 @@ class Live:
     def dropped(self, domain: Domain) -> int:
         """How many of a domain were dropped so."""
         return self._dropped.get(domain, 0)
+
+
+def owner_of(buffer: Any) -> str:
+    """What owns the memory behind a buffer, as a path of names that ends with its kind."""
+    while isinstance(buffer, memoryview):
+        buffer = cast("Any", buffer.obj)
+    own = type(buffer).__name__
+    if not isinstance(buffer, Memory | Block):
+        return own
+    path = owner_path(buffer)
+    own = f"{own} {buffer.tag!r}"
+    return f"{path}/{own}" if path else own
 
 
 def _caller() -> tuple[CodeType | None, int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import threading
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.mdl._system import is_any_locked, lock_pages, unlock_pages
+from membuf.mdl.guard import Guard
 from membuf.mdl.runs import Run, Runs
 
 
@@ -35,12 +35,11 @@ class PageLocks:
     >>> locks.give_back(start, start + 4096)
     """
 
-    __slots__ = ("_guard", "_late", "_runs", "era")
+    __slots__ = ("_guard", "_runs", "era")
 
     def __init__(self) -> None:
         self.era = 0
-        self._guard = threading.Lock()
-        self._late: deque[tuple[int, int, object]] = deque()
+        self._guard = Guard()
         self._runs = Runs()
 
     def take(self, start: int, end: int) -> None:
@@ -51,7 +50,6 @@ class PageLocks:
         """
         with self._guard:
             error = self._lock(start, end)
-        self._catch_up()
         if error:
             raise _refusal(error, end - start)
 
@@ -59,7 +57,6 @@ class PageLocks:
         """Take one count from pages that `take` locked."""
         with self._guard:
             self._unlock(start, end)
-        self._catch_up()
 
     def give_back_later(self, start: int, end: int, keep: object) -> None:
         """As `give_back`, from where waiting is forbidden: a deallocation.
@@ -69,8 +66,17 @@ class PageLocks:
             end: one past the last.
             keep: what keeps the pages mapped until then.
         """
-        self._late.append((start, end, keep))
-        self._catch_up()
+
+        def give_back(_keep: object = keep) -> None:
+            self._unlock(start, end)
+
+        self._guard.later(give_back)
+
+    @staticmethod
+    def holds(start: int, end: int) -> bool:
+        """Whether all pages from one address to another are locked, by whomever."""
+        edges = [start, *_borders(start, end), end]
+        return all(is_any_locked(first, last - first) for first, last in itertools.pairwise(edges))
 
     def locked_bytes(self) -> int:
         """The bytes of the pages that are locked here and not only by others."""
@@ -80,8 +86,7 @@ class PageLocks:
     def forget(self) -> None:
         """In a forked child: locks are not inherited, so nothing is locked here."""
         self.era += 1
-        self._guard = threading.Lock()
-        self._late.clear()
+        self._guard.forget()
         self._runs = Runs()
 
     def _lock(self, start: int, end: int) -> int:
@@ -112,16 +117,6 @@ class PageLocks:
             run = rest
         run.foreign = is_any_locked(run.start, run.end - run.start)
         yield run
-
-    def _catch_up(self) -> None:
-        # A deallocation may come while this very thread is inside: then that call does it.
-        while self._late and self._guard.acquire(blocking=False):
-            try:
-                while self._late:
-                    start, end, _keep = self._late.popleft()
-                    self._unlock(start, end)
-            finally:
-                self._guard.release()
 
 
 def _borders(start: int, end: int) -> list[int]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import warnings
+from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self, SupportsIndex
 
@@ -18,10 +19,13 @@ from membuf.base.errors import (
 from membuf.base.integers import exact_index
 from membuf.mdl import rules
 from membuf.mdl._system import populate
+from membuf.mdl.claims import guarantees_of, is_fixed
 from membuf.mdl.described import GONE, Access, Described, part_of
+from membuf.mdl.frames import frames_of
 from membuf.mdl.live import live
 from membuf.mdl.locks import page_locks
 from membuf.mdl.pages import span_pages
+from membuf.mdl.pins import pins
 from membuf.mdl.vectors import batches
 
 if TYPE_CHECKING:
@@ -112,6 +116,7 @@ class Mdl(Described):
         self._check("unlock")
         start, end = self._span()
         self._unmap()
+        self._unpin()
         self._kind, self._locked = "raw", None
         if self._era == page_locks.era:
             page_locks.give_back(start, end)
@@ -307,24 +312,83 @@ class Mdl(Described):
 
     # ---- what may be claimed --------------------------------------------------------------------
 
-    @property
-    def guarantees(self) -> frozenset[str]:
-        """What may be claimed of the pages now; nothing more may be."""
-        source = self._root()
-        locked = source is not None and source._locked and source._era == page_locks.era
-        return frozenset({"resident"} if locked else ())
+    def pin(self) -> None:
+        """Fix the frames of the pages until `unpin` or `unlock`; first lock what is not locked.
+
+        Raises:
+            MembufError: NOT_SUPPORTED: the build, the system or this kind of memory does not
+                allow it (read-only memory, and mappings of files on disk).
+            InsufficientResourcesError: more than the process may lock or pin (WORKING_SET_QUOTA).
+            InvalidDeviceStateError: pinned already, or partial: its source is to be pinned.
+
+        >>> mdl = Mdl(bytearray(100))
+        >>> mdl.pin()
+        >>> sorted(mdl.guarantees & {"pinned", "resident"})
+        ['pinned', 'resident']
+        >>> mdl.unpin(); mdl.kind
+        'raw'
+        """
+        self._check("pin")
+        if self._pins:
+            raise rules.refusal(self, "pin", rules.Rule(0, "it is pinned already"))
+        locks = self._kind == "raw"
+        if locks:
+            self.lock("read" if self._view.readonly else "write")
+        try:
+            self._pins, self._pin_era = pins.pin(*self._span()), pins.era
+        except BaseException:
+            if locks:
+                self.unlock()
+            raise
+        self._pin_locked = locks
+
+    def unpin(self) -> None:
+        """Let the frames change again, and unlock what `pin` locked.
+
+        Raises:
+            InvalidDeviceStateError: not pinned.
+        """
+        self._check("pin")
+        if not self._pins:
+            raise rules.refusal(self, "unpin", rules.Rule(0, "it is not pinned"))
+        if self._pin_locked:
+            self.unlock()
+        else:
+            self._unpin()
 
     @property
-    def frames(self) -> list[int]:
+    def guarantees(self) -> frozenset[str]:
+        """What may be claimed of the pages now; nothing more may be.
+
+        - "resident": they stay in memory;
+        - "pinned": their frames stay the same;
+        - "contiguous": the frames follow each other, by construction and not by luck;
+        - "frames-known": `frames` tells them;
+        - "synthetic": the numbers are a simulator's.
+        """
+        return guarantees_of(self)
+
+    @property
+    def frames(self) -> array[int]:
         """The page frame numbers, a page each.
 
         Raises:
             FrameUnknownError: the pages may move, or the system hides the numbers.
             InvalidDeviceStateError: not locked (bug check C4, B3).
+
+        Source: MmGetMdlPfnArray.
         """
         self._check("read the frames of")
         self._check_pages("read the frames of")
-        raise FrameUnknownError(f"the frames of {self!r} may change at any time: it is not pinned")
+        start, end = self._span()
+        if not is_fixed(self):
+            raise FrameUnknownError(f"the frames of {self!r} may change at any time: pin it")
+        frames = frames_of(start, end)
+        if frames is None:
+            raise FrameUnknownError(
+                f"the system does not tell the frames of {self!r}: that needs CAP_SYS_ADMIN"
+            )
+        return frames
 
     # ---- the end --------------------------------------------------------------------------------
 
@@ -343,27 +407,59 @@ class Mdl(Described):
         """
         self._check("free")
         self._unmap()
+        self._unpin()
         self._view, self._source, self._next = GONE, None, None
         self.life.end()
+
+    def free_pages(self) -> None:
+        """Give pages back that were allocated for this MDL, and the MDL with them.
+
+        Raises:
+            InvalidDeviceStateError: its pages are somebody else's.
+
+        Source: MmFreePagesFromMdl, then ExFreePool.
+        """
+        self._check("free the pages of")
+        start, end = self._span()
+        self._unmap()
+        self._unpin()
+        if self._era == page_locks.era:
+            page_locks.give_back(start, end)
+        self._kind = "raw"
+        self.free()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        if self.freed:
+            return
+        if self._kind == "pages":
+            self.free_pages()
+            return
         if self._locked:
             self.unlock()
-        if not self.freed:
-            self.free()
+        self.free()
 
     def __del__(self) -> None:
-        if getattr(self, "_locked", None) is None:
+        kind = getattr(self, "_kind", "raw")
+        pinned = kind != "raw" and self._pins
+        if self.freed or not (kind in {"locked", "pages"} or pinned):
             return
-        if self._era == page_locks.era:
+        if pinned and self._pin_era == pins.era:
+            pins.unpin_later(self._pins, self._view)
+        if kind != "nonpaged" and self._era == page_locks.era:
             page_locks.give_back_later(*self._span(), self._view)
         self.life.dropped()
-        warnings.warn(f"{self!r} was dropped without unlock()", ResourceWarning, 2, self)
+        how = "free_pages" if kind == "pages" else "unlock" if kind == "locked" else "unpin"
+        warnings.warn(f"{self!r} was dropped without {how}()", ResourceWarning, 2, self)
 
     # ---- inside ---------------------------------------------------------------------------------
+
+    def _unpin(self) -> None:
+        slots, self._pins = self._pins, ()
+        if slots and self._pin_era == pins.era:
+            pins.unpin(slots)
 
     def _probe(self, start: int, end: int, *, write: bool) -> None:
         if write and self._view.readonly:

@@ -34,7 +34,7 @@ _FREED_IN_USE: Final = 0xB8
 
 
 class Rule(NamedTuple):
-    """Why a call is illegal: the sub-code of the bug check, and words."""
+    """Why a call is illegal: the bug check's sub-code (0: Windows has no such call), and words."""
 
     code: int
     reason: str
@@ -79,6 +79,13 @@ ILLEGAL: Final[dict[str, dict[str, Rule]]] = {
     "read the frames of": {
         "raw": Rule(_NOT_LOCKED, "lock it first"),
     },
+    "pin": {
+        "partial": Rule(0, "pin its source instead"),
+    },
+    "free the pages of": {
+        kind: Rule(_FREED_IN_USE, "its pages were not allocated for it")
+        for kind in ("raw", "locked", "nonpaged", "partial")
+    },
     "free": {
         "locked": Rule(_FREED_IN_USE, "unlock it first"),
         "pages": Rule(_FREED_IN_USE, "free its pages first"),
@@ -107,8 +114,8 @@ def refusal(mdl: Described, call: str, rule: Rule) -> MembufError:
     bad = flags & int(MdlFlags.PAGES_LOCKED | MdlFlags.SOURCE_IS_NONPAGED_POOL | MdlFlags.PARTIAL)
     return from_status(
         st.STATUS_INVALID_DEVICE_REQUEST,
-        f"cannot {call} {mdl!r}: {rule.reason}",
-        bugcheck=(_VERIFIER, rule.code, id(mdl), flags, bad),
+        f"cannot {call} {mdl!r} of {mdl.owner}: {rule.reason}",
+        bugcheck=(_VERIFIER, rule.code, id(mdl), flags, bad) if rule.code else None,
     )
 
 

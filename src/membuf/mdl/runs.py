@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 
-@dataclass(slots=True)
 class Run:
     """Consecutive units with the same count.
 
@@ -21,10 +19,13 @@ class Run:
     False
     """
 
-    start: int
-    end: int
-    count: int = 1
-    foreign: bool = False
+    __slots__ = ("count", "end", "foreign", "start")
+
+    def __init__(self, start: int, end: int, count: int = 1, foreign: bool = False) -> None:
+        self.start = start
+        self.end = end
+        self.count = count
+        self.foreign = foreign
 
 
 class Runs:

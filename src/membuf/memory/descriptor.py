@@ -98,7 +98,10 @@ class MemoryDescriptor:
         """
         if not hasattr(mdl, "byte_count"):
             raise InvalidParameterError(f"an MDL is needed, got {type(mdl).__name__}")
-        return cls(DescriptorType.MDL, mdl, 0, mdl.byte_count)
+        length, link = 0, mdl
+        while link is not None:
+            length, link = length + link.byte_count, getattr(link, "next", None)
+        return cls(DescriptorType.MDL, mdl, 0, length)
 
     @classmethod
     def handle(

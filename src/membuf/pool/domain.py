@@ -196,10 +196,11 @@ def _report_leaks(domain: Domain, leaks: tuple[LiveBlock, ...], on_leak: OnLeak)
 
 def _describe(holder: _native.Memory | _native.Block) -> LiveBlock:
     record = _native.describe_holder(holder)
-    return LiveBlock(*record[:4], type(holder).__name__, _owner_path(holder), *record[4:])
+    return LiveBlock(*record[:4], type(holder).__name__, owner_path(holder), *record[4:])
 
 
-def _owner_path(holder: _native.Memory | _native.Block) -> str:
+def owner_path(holder: _native.Memory | _native.Block) -> str:
+    """The names of the objects that own a holder, the outermost first, joined by "/"."""
     names: list[str] = []
     try:
         parent = holder.parent if isinstance(holder, _native.Memory) else None

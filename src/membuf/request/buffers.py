@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, SupportsIndex
 
 from membuf._native import Memory
 from membuf.base.integers import exact_index
+from membuf.mdl import Mdl
 from membuf.memory import MemoryDescriptor, check_range
 
 
@@ -41,6 +42,8 @@ def part(memory: Any, offset: SupportsIndex = 0, length: SupportsIndex | None = 
     if is_sequence(memory):
         raise TypeError("one buffer is needed here; got several")
     found, offset, length = resolve(memory, offset, length)
+    if is_sequence(found):
+        raise TypeError("one buffer is needed here; got a chain of MDLs")
     first, count = check_range(size_of(found), offset, length)
     if isinstance(memory, MemoryDescriptor):
         count = exact_index(memory.length, "length")  # of a buffer or MDL, 0 is a length too
@@ -58,16 +61,20 @@ def size_of(memory: Any) -> int:
 def resolve(
     memory: Any, memory_offset: SupportsIndex, memory_length: SupportsIndex | None
 ) -> tuple[Any, SupportsIndex, SupportsIndex | None]:
-    """The buffer, offset and length that a memory argument names.
+    """The buffer, offset and length that a memory argument names; of a chain of MDLs, a list.
 
     Args:
-        memory: a buffer, a list or tuple of buffers, None, or a `MemoryDescriptor`.
+        memory: a buffer, a list or tuple of buffers, None, an MDL, or a `MemoryDescriptor`.
         memory_offset: where the part of it begins; 0 with a descriptor, which names its own.
         memory_length: its bytes; None or 0 with a descriptor.
 
     Raises:
-        TypeError: none of these, or a part of a descriptor was asked for.
+        TypeError: none of these, or a part of a descriptor or of a chain was asked for.
     """
+    if isinstance(memory, Mdl) and memory.next is not None:
+        if memory_offset or memory_length:
+            raise TypeError("a chain of MDLs is taken whole: leave memory_offset out")
+        return memory.iovecs(), 0, None
     if memory is None or is_sequence(memory) or is_buffer(memory):
         return memory, memory_offset, memory_length
     if not isinstance(memory, MemoryDescriptor):
@@ -77,6 +84,8 @@ def resolve(
         )
     if memory_offset or memory_length:
         raise TypeError("a MemoryDescriptor names its part itself: leave memory_offset out")
+    if isinstance(memory.target, Mdl):
+        return resolve(memory.target, 0, None)
     return memory.target, memory.offset, memory.length
 
 

@@ -20,6 +20,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.uio cimport iovec
 
+from membuf.mdl._system cimport Exporter
 from membuf.target._gate cimport Gate
 from membuf.target._operation cimport (
     OPERATION_FLUSH, OPERATION_READ, Hold, Operation, exact_size, hold_drop, hold_take,
@@ -50,7 +51,22 @@ cdef tuple described_part(object memory, Py_ssize_t start, Py_ssize_t length):
     """The buffer, offset and length behind an argument that is no buffer itself."""
     if memory is None:
         raise TypeError("memory must be a memory object or a buffer; got None")
-    return resolve(memory, start, length)
+    part = resolve(memory, start, length)
+    if isinstance(part[0], list):
+        raise TypeError(f"one buffer is needed here; got the chain of {memory!r}")
+    return part
+
+
+cdef inline bint may_be_several(object memory):
+    """Whether an argument may stand for more than one buffer: a chain of MDLs does."""
+    return isinstance(memory, (list, tuple, Exporter)) or not PyObject_CheckBuffer(memory)
+
+
+cdef object several(object memory):
+    """The buffers that an argument stands for as a list or tuple, or None for at most one."""
+    if not isinstance(memory, (list, tuple)):
+        memory = resolve(memory, 0, None)[0] if memory is not None else None
+    return memory if isinstance(memory, (list, tuple)) else None
 
 
 @cython.final
@@ -103,7 +119,7 @@ cdef class Port(Gate):
         """
         cdef char *address
         cdef Py_ssize_t size
-        if not PyObject_CheckBuffer(memory):
+        if not PyObject_CheckBuffer(memory) or isinstance(memory, Exporter):
             memory, start, length = described_part(memory, start, length)
         hold_take(hold, memory, operation.kind == OPERATION_READ, &address, &size)
         if start > size or length > size - start:
@@ -139,7 +155,7 @@ cdef class Port(Gate):
         """
         cdef Operation operation
         cdef Hold hold
-        if isinstance(memory, (list, tuple)):
+        if may_be_several(memory) and several(memory) is not None:
             packet = Packet(self, kind, memory, offset, memory_offset, memory_length)
             return packet.run_here()
         memset(&operation, 0, sizeof(Operation))
@@ -283,10 +299,11 @@ cdef class Packet:
         self.operation.owner = <void *>self
         if memory is None:
             return 0
-        if isinstance(memory, (list, tuple)):
+        memories = several(memory) if may_be_several(memory) else None
+        if memories is not None:
             if memory_offset or memory_length:
                 raise TypeError("several buffers are taken whole: leave memory_offset out")
-            return self.fill_vectors(memory)
+            return self.fill_vectors(memories)
         port.attach(
             &self.operation, &self.operation.vector, &self.hold, memory,
             exact_size(memory_offset, "memory_offset"), optional_size(memory_length),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from membuf.mdl.live import LiveMdl, live
 from membuf.pool import Domain, LiveBlock, PoolStatistics, current_domain
 
 
@@ -16,6 +17,8 @@ class Report:
         domain: its name or repr.
         statistics: its counters.
         blocks: every block that is out.
+        mdls: every MDL that was not freed, the locked and pinned ones among them.
+        dropped_mdls: MDLs dropped without unlock, until now.
 
     `str()` is for people, `json()` for machines.
 
@@ -28,6 +31,8 @@ class Report:
     domain: str
     statistics: PoolStatistics
     blocks: tuple[LiveBlock, ...]
+    mdls: tuple[LiveMdl, ...] = ()
+    dropped_mdls: int = 0
 
     @property
     def stale(self) -> tuple[LiveBlock, ...]:
@@ -45,7 +50,9 @@ class Report:
             f"  views of deleted objects: {s.stale_blocks} open, {s.stale_events} until now",
             f"  blocks dropped without free(): {s.dropped_blocks}",
         ]
-        lines += [f"  {block}" for block in self.blocks]
+        if self.mdls or self.dropped_mdls:
+            lines.append(f"  MDLs dropped without unlock(): {self.dropped_mdls}")
+        lines += [f"  {thing}" for thing in (*self.blocks, *self.mdls)]
         return "\n".join(lines)
 
 
@@ -61,4 +68,10 @@ def report(domain: Domain | None = None) -> Report:
     ('Capt', 64, 'Memory')
     """
     where = current_domain() if domain is None else domain
-    return Report(where.name or repr(where), where.statistics(), where.live_blocks())
+    return Report(
+        where.name or repr(where),
+        where.statistics(),
+        where.live_blocks(),
+        live.records(where),
+        live.dropped(where),
+    )

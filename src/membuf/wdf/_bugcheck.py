@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from membuf.base.errors import BugCheck, MembufError, ObjectDeletedError
+from membuf.base.status import STATUS_SUCCESS
 from membuf.wdf import _current
 from membuf.wdf.wdfbugcodes import WDF_BUGCHECK_CODES, WDF_INVALID_HANDLE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from membuf.base.status import Status
+
+Answer = TypeVar("Answer")
 
 BAD_POOL_CALLER: Final = 0xC2
 DRIVER_VERIFIER_DETECTED_VIOLATION: Final = 0xC4
@@ -53,6 +58,35 @@ def status_of(error: MembufError, subject: object = None) -> Status:
     if isinstance(error, ObjectDeletedError):
         violation(WDF_INVALID_HANDLE, subject, reason=str(error))
     return error.status
+
+
+def attempt(call: Callable[..., Answer], *arguments: Any) -> tuple[Status, Answer | None]:
+    """Make a call of the core, and answer it as a call here does.
+
+    Returns:
+        SUCCESS and what the call returned, or the status it failed with and None.
+
+    Raises:
+        BugCheck: what the failure stands for where Windows answers no status.
+    """
+    try:
+        return STATUS_SUCCESS, call(*arguments)
+    except MembufError as error:
+        return status_of(error), None
+
+
+def perform(call: Callable[..., object], *arguments: Any) -> Status:
+    """Make a call of the core that returns nothing, and answer its status; see `attempt`."""
+    return attempt(call, *arguments)[0]
+
+
+def ignoring(what: str, call: Callable[..., object], *arguments: Any) -> None:
+    """Make a call of the core whose refusal the framework answers nobody: it is only logged."""
+    try:
+        call(*arguments)
+    except MembufError as error:
+        status_of(error)
+        debug_break("%s ignored: %s", what, error)
 
 
 def debug_break(message: str, *operands: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, NoReturn, SupportsIndex
 
 from membuf.base.errors import MembufError
 from membuf.base.status import (
@@ -46,6 +46,7 @@ __all__ = [
     "WDF_DECLARE_CONTEXT_TYPE_WITH_NAME",
     "WDF_EXECUTION_LEVEL",
     "WDF_GET_CONTEXT_TYPE_INFO",
+    "WDF_NO_OBJECT_ATTRIBUTES",
     "WDF_OBJECT_ATTRIBUTES",
     "WDF_OBJECT_ATTRIBUTES_INIT",
     "WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE",
@@ -76,6 +77,8 @@ __all__ = [
     "WdfSynchronizationScopeNone",
     "WdfSynchronizationScopeQueue",
 ]
+
+WDF_NO_OBJECT_ATTRIBUTES: Final = None
 
 WdfExecutionLevelInvalid = WDF_EXECUTION_LEVEL.WdfExecutionLevelInvalid
 WdfExecutionLevelInheritFromParent = WDF_EXECUTION_LEVEL.WdfExecutionLevelInheritFromParent

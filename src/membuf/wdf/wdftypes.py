@@ -1,5 +1,7 @@
 """wdftypes.h: the handle types. A handle is the object itself; a NULL handle is None."""
 
+from enum import IntEnum
+
 from membuf._native import LookasideList as WDFLOOKASIDE
 from membuf._native import Memory as WDFMEMORY
 from membuf._native import Object as WDFOBJECT
@@ -16,4 +18,25 @@ __all__ = [
     "WDFOBJECT",
     "WDFSPINLOCK",
     "WDFWAITLOCK",
+    "WDF_TRI_STATE",
+    "WdfFalse",
+    "WdfTrue",
+    "WdfUseDefault",
 ]
+
+
+class WDF_TRI_STATE(IntEnum):
+    """Yes, no, or what the framework thinks best.
+
+    >>> WDF_TRI_STATE.WdfUseDefault.value
+    2
+    """
+
+    WdfFalse = 0
+    WdfTrue = 1
+    WdfUseDefault = 2
+
+
+WdfFalse = WDF_TRI_STATE.WdfFalse
+WdfTrue = WDF_TRI_STATE.WdfTrue
+WdfUseDefault = WDF_TRI_STATE.WdfUseDefault

@@ -10,6 +10,7 @@ __all__ = [
     "FILE_ANY_ACCESS",
     "FILE_READ_ACCESS",
     "FILE_WRITE_ACCESS",
+    "KPROCESSOR_MODE",
     "LOCK_OPERATION",
     "LOOKASIDE_MINIMUM_BLOCK_SIZE",
     "MDL_ALLOCATED_FIXED_SIZE",
@@ -60,10 +61,12 @@ __all__ = [
     "IoModifyAccess",
     "IoReadAccess",
     "IoWriteAccess",
+    "KernelMode",
     "LowPoolPriority",
     "LowPoolPrioritySpecialPoolOverrun",
     "LowPoolPrioritySpecialPoolUnderrun",
     "MaxPoolType",
+    "MaximumMode",
     "NonPagedPool",
     "NonPagedPoolCacheAligned",
     "NonPagedPoolCacheAlignedMustS",
@@ -88,6 +91,7 @@ __all__ = [
     "PoolExtendedParameterNumaNode",
     "PoolExtendedParameterPriority",
     "PoolExtendedParameterSecurePool",
+    "UserMode",
 ]
 
 
@@ -163,6 +167,18 @@ class LOCK_OPERATION(IntEnum):
     IoModifyAccess = 2
 
 
+class KPROCESSOR_MODE(IntEnum):
+    """Who asks for something.
+
+    >>> KPROCESSOR_MODE.UserMode.value
+    1
+    """
+
+    KernelMode = 0
+    UserMode = 1
+    MaximumMode = 2
+
+
 NonPagedPool = POOL_TYPE.NonPagedPool
 NonPagedPoolExecute = POOL_TYPE.NonPagedPoolExecute
 PagedPool = POOL_TYPE.PagedPool
@@ -202,6 +218,10 @@ PoolExtendedParameterMax = POOL_EXTENDED_PARAMETER_TYPE.PoolExtendedParameterMax
 IoReadAccess = LOCK_OPERATION.IoReadAccess
 IoWriteAccess = LOCK_OPERATION.IoWriteAccess
 IoModifyAccess = LOCK_OPERATION.IoModifyAccess
+
+KernelMode = KPROCESSOR_MODE.KernelMode
+UserMode = KPROCESSOR_MODE.UserMode
+MaximumMode = KPROCESSOR_MODE.MaximumMode
 
 POOL_QUOTA_FAIL_INSTEAD_OF_RAISE: Final = 8
 POOL_RAISE_IF_ALLOCATION_FAILURE: Final = 16

@@ -1,0 +1,11 @@
+import membuf
+
+with membuf.Object(name="capture") as owner:
+    packets = membuf.LookasideList(2048, tag="Pckt", parent=owner)
+    for _ in range(2):
+        with packets.allocate() as packet:
+            packet.copy_from(b"header")
+        # the end of `with` deletes it: back to the list
+    assert (
+        packets.statistics().hit_rate == 0.5
+    )  # the second came from it
