@@ -16,6 +16,7 @@ MODULES = {
         "bench.micro.copies",
         "bench.micro.residency",
         "bench.micro.tree",
+        "bench.micro.pages",
         "bench.micro.imports",
         "bench.macro.files",
         "bench.macro.noop",
