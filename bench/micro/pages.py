@@ -5,6 +5,9 @@
 * lock: `mdl.lock(); mdl.unlock()`, which probes each page for writing and counts its locks; the
   peer is mlock and munlock of the same range, which do neither.
 * pin: `mdl.pin(); mdl.unpin()` of a locked MDL, a registration with io_uring.
+* DMA: a transaction of 1 MiB with one transfer (initialize, execute, completed, release), on
+  addresses of the simulator, which lists an element each page, and on those of this process, which
+  lists one in all.
 
 All figures are nanoseconds a page. Every page has been touched before.
 """
@@ -14,9 +17,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import membuf
+import membuf.dma as dma
 from bench.case import MIB, Figure, Group, Row, Settings
 from bench.timing import Way, round_robin
 
@@ -58,7 +62,7 @@ def measure(settings: Settings) -> Mapping[str, Figure]:
         reading = round_robin(_lists(mdl), rounds)
         mdl.unlock()
         del mdl
-    return locking | reading
+    return locking | reading | round_robin(list(_transactions()), rounds)
 
 
 def _locks(mdl: membuf.Mdl) -> list[Way]:
@@ -92,12 +96,33 @@ def _lists(mdl: membuf.Mdl) -> list[Way]:
     ]
 
 
+def _transactions() -> Iterator[Way]:
+    for backend in ("sim", "self"):
+        device = membuf.Object(name=f"bench, {backend}")
+        enabler = dma.Enabler(device, maximum_length=MIB, backend=backend)
+        transaction, mdl = enabler.transaction(), membuf.Mdl(mmap.mmap(-1, MIB))
+
+        def whole(t: dma.Transaction = transaction, mdl: membuf.Mdl = mdl) -> None:
+            t.initialize(_program, dma.WRITE_TO_DEVICE, mdl)
+            t.execute()
+            t.completed()
+            t.release()
+
+        yield Way(f"scatter/gather, {backend}", whole, mdl.page_count)
+
+
+def _program(*_: object) -> None:
+    """The device does nothing."""
+
+
 GROUP = Group(
-    title="MDLs, a page",
+    title="MDLs and DMA, a page",
     rows=(
         Row("page list of a pinned GiB", "frames", "pagemap", 1.5, 1.1, against="a pagemap read"),
         Row("lock + unlock", "lock", "mlock", against="mlock"),
         Row("pin + unpin", "pin"),
+        Row("DMA transaction of a MiB, simulated addresses", "scatter/gather, sim"),
+        Row("DMA transaction of a MiB, this process's addresses", "scatter/gather, self"),
     ),
     measure=measure,
     missing=missing,
