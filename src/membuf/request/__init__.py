@@ -1,11 +1,13 @@
 """I/O requests: devices that receive them, and requests of one's own, sent to a target."""
 
 from membuf.request.completion import CompletionParams, RequestType
-from membuf.request.device import BUFFERED, DIRECT, NEITHER, Device, IoType, find_device
+from membuf.request.device import Device, find_device
 from membuf.request.files import FileObject
+from membuf.request.io_type import BUFFERED, DIRECT, NEITHER, IoType
 from membuf.request.ioctl import ControlCode
 from membuf.request.irp import Irp
-from membuf.request.queue import Queue, QueueState
+from membuf.request.queue import Queue
+from membuf.request.queue_state import QueueState
 from membuf.request.received import ReceivedRequest
 from membuf.request.request import Request
 

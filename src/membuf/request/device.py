@@ -1,48 +1,59 @@
 """Devices: the receiving end of requests, and where they go from there.
 
-Sources: WdfDeviceCreate, WdfDeviceConfigureRequestDispatching, WdfDeviceGetIoTarget; requests 3.5,
-3.9 and 3.10 of the specification.
+    submit --> on_in_caller_context --> the queue of the type --> a handler
+                                        none: a filter passes down, a function device refuses
+
+Sources: WdfDeviceCreate, WdfDeviceConfigureRequestDispatching, WdfDeviceEnqueueRequest,
+EvtIoInCallerContext; requests 3.5, 3.9 and 3.10 of the specification.
 """
 
 # pyright: reportPrivateUsage=false
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-import inspect
-import threading
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Callable, Mapping
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakValueDictionary
 
-from membuf._native import Object
+from membuf._native import Object, set_undeletable
 from membuf.base import status as st
-from membuf.base.errors import TargetNotFoundError
+from membuf.base.errors import (
+    InvalidParameterError,
+    MembufError,
+    TargetNotFoundError,
+    from_status,
+)
 from membuf.request.completion import RequestType
-from membuf.request.handlers import H, Handler, Handlers
-from membuf.request.queue import UNLIMITED, Dispatch, Queue
+from membuf.request.handlers import H, Handler, plain
+from membuf.request.io_type import BUFFERED, IoType
+from membuf.request.power import Powered
+from membuf.request.queue import Dispatch, Queue
 from membuf.request.received import ReceivedRequest
+from membuf.request.reports import report
 from membuf.request.system_buffers import SystemBuffers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asyncio import AbstractEventLoop
 
+    from membuf.request.coroutines import Runner
+    from membuf.request.files import FileObject
     from membuf.request.irp import Irp, Mode
     from membuf.request.originator import Handle
 
+OnFile = Callable[["FileObject"], object]
 
-class IoType(IntEnum):
-    """How reads and writes reach a device's driver, with the framework's numbers.
-
-    >>> IoType(2)
-    <IoType.BUFFERED: 2>
-    """
-
-    NEITHER = 1
-    BUFFERED = 2
-    DIRECT = 3
-
-
-NEITHER, BUFFERED, DIRECT = IoType
+_CREATE, _CLEANUP, _CLOSE = RequestType.CREATE, RequestType.CLEANUP, RequestType.CLOSE
+_ROUTABLE: Final = frozenset(
+    {
+        _CREATE,
+        RequestType.READ,
+        RequestType.WRITE,
+        RequestType.DEVICE_CONTROL,
+        RequestType.INTERNAL_DEVICE_CONTROL,
+    }
+)
 
 _devices: WeakValueDictionary[str, Device] = WeakValueDictionary()
 
@@ -63,7 +74,7 @@ def find_device(name: str) -> Device:
     return device
 
 
-class Device(Object, Handlers):
+class Device(Powered):
     """A device: it receives requests and presents them to its handlers.
 
     Args:
@@ -74,8 +85,15 @@ class Device(Object, Handlers):
         parent: the object whose deletion deletes it.
         on_cleanup: called with it when its deletion begins.
         on_destroy: called with it when its last reference is gone.
+        loop: the event loop that coroutine handlers run on; the one that runs here if absent, and
+            where none does a thread of the device's own.
 
-    It starts with its first request, or by `start`.
+    Attributes:
+        target: the I/O target below it, or None (the local target).
+
+    It starts with its first request, or by `start`. Its handlers are presented requests by its
+    queues: by the default queue, which is made with the first request where nobody made one, and
+    by every other queue that has no handlers of its own.
 
     >>> device = Device("device-doc")
     >>> @device.on_write
@@ -93,9 +111,12 @@ class Device(Object, Handlers):
         "_arrival",
         "_default",
         "_handlers",
-        "_lock",
-        "_queues",
+        "_in_caller",
+        "_on_cleanup",
+        "_on_close",
+        "_on_create",
         "_routes",
+        "_runner",
         "filter",
         "io_type",
         "system_buffers",
@@ -112,73 +133,42 @@ class Device(Object, Handlers):
         parent: Object | None = None,
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
+        loop: AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(name, parent=parent, on_cleanup=on_cleanup, on_destroy=on_destroy)
         self.io_type = IoType(io_type)
         self.target = lower
         self.filter = filter
-        self.system_buffers = SystemBuffers(self)
         self._handlers: dict[RequestType, Handler] = {}
-        self._lock = threading.Lock()
-        self._queues: list[Queue] = []
         self._routes: dict[RequestType, Queue] = {}
         self._default: Queue | None = None
+        self._in_caller: Handler | None = None
+        self._on_create: Handler | None = None
+        self._on_cleanup: OnFile | None = None
+        self._on_close: OnFile | None = None
         self._arrival: Handler | None = None
+        super().__init__(name, parent, on_cleanup, on_destroy)
+        self.system_buffers = SystemBuffers()
+        self._runner: Runner | None = None
+        if loop is not None or _loop_runs():
+            self._make_runner(loop)
         if name is not None:
             _devices[name] = self
 
     @property
     def stack_depth(self) -> int:
-        """Devices from this one down."""
-        return 1 + (0 if self.target is None else getattr(self.target, "stack_depth", 0))
+        """Devices that a packet passes from this one down."""
+        return 1 if self.target is None else 1 + int(self.target.stack_depth)
 
-    # ---- queues ---------------------------------------------------------------------------------
+    # ---- callbacks ------------------------------------------------------------------------------
 
-    def queue(
-        self,
-        name: str | None = None,
-        *,
-        dispatch: Dispatch = "parallel",
-        maximum: int = UNLIMITED,
-        default: bool = False,
-        allow_zero_length: bool = False,
-        on_cleanup: Callable[[Any], object] | None = None,
-        on_destroy: Callable[[Any], object] | None = None,
-    ) -> Queue:
-        """Make a queue.
+    def on_in_caller_context(self, handler: Handler) -> Handler:
+        """Have `handler(request)` called for every request on the thread that submits it.
 
-        Args:
-            name: for reports.
-            dispatch: "sequential" (one request at a time), "parallel" or "manual" (the driver
-                retrieves them).
-            maximum: requests that are the driver's at once, of a parallel queue.
-            default: have it take every type that has no route.
-            allow_zero_length: have reads and writes of no bytes presented.
-            on_cleanup: called with it when its deletion begins.
-            on_destroy: called with it when its last reference is gone.
+        It completes the request or hands it to `enqueue`. Source: EvtIoInCallerContext.
         """
-        queue = Queue(
-            self,
-            name,
-            dispatch=dispatch,
-            maximum=maximum,
-            allow_zero_length=allow_zero_length,
-            on_cleanup=on_cleanup,
-            on_destroy=on_destroy,
-        )
-        with self._lock:
-            self._queues.append(queue)
-            if default:
-                self._default = queue
-        return queue
-
-    # ---- requests -------------------------------------------------------------------------------
-
-    def open(self, access: str = "read-write", *, mode: Mode = "user") -> Handle:
-        """Open it, as an originator: read, write and control it through the handle."""
-        from membuf.request.originator import Handle
-
-        return Handle(self, access, mode)
+        plain(handler, "on_in_caller_context")
+        self._in_caller = handler
+        return handler
 
     def on_arrival(self, function: H) -> H:
         """Have `function(request)` called with every new request before anything else is.
@@ -190,31 +180,346 @@ class Device(Object, Handlers):
         self._arrival = function
         return function
 
+    def on_create(self, handler: Handler) -> Handler:
+        """Have `handler(request)` called where it is opened; it completes the request.
+
+        Source: EvtDeviceFileCreate.
+        """
+        self._on_create = handler
+        return handler
+
+    def on_cleanup(self, handler: OnFile) -> OnFile:
+        """Have `handler(file)` called where a file's handle is closed (EvtFileCleanup)."""
+        plain(handler, "on_cleanup")
+        self._on_cleanup = handler
+        return handler
+
+    def on_close(self, handler: OnFile) -> OnFile:
+        """Have `handler(file)` called where a file is gone (EvtFileClose)."""
+        plain(handler, "on_close")
+        self._on_close = handler
+        return handler
+
+    # ---- queues ---------------------------------------------------------------------------------
+
+    def queue(
+        self,
+        name: str | None = None,
+        *,
+        dispatch: Dispatch = "parallel",
+        maximum: int | None = None,
+        default: bool = False,
+        allow_zero_length: bool = False,
+        handlers: Mapping[RequestType, Handler] | None = None,
+        parent: Object | None = None,
+        on_cleanup: Callable[[Any], object] | None = None,
+        on_destroy: Callable[[Any], object] | None = None,
+    ) -> Queue:
+        """Make a queue.
+
+        Args:
+            name: for reports.
+            dispatch: "sequential" (one request at a time), "parallel" or "manual" (the driver
+                retrieves them).
+            maximum: requests that are the driver's at once, of a parallel queue; no limit if
+                absent.
+            default: have it take every type that has no route. Without one, the first queue that
+                dispatches and has no handlers of its own is taken.
+            allow_zero_length: have reads and writes of no bytes presented.
+            handlers: its handlers by type, OTHER for all the rest; absent, they are registered
+                with its decorators.
+            parent: the device, or an object of its; the device if absent.
+            on_cleanup: called with it when its deletion begins.
+            on_destroy: called with it when its last reference is gone.
+
+        Raises:
+            InvalidDeviceStateError: a default queue after the device has started, or a parent that
+                is not the device's.
+            InvalidParameterError: no such dispatch, a maximum of 0 or for another dispatch, or
+                handlers for a manual queue.
+            MembufError: a second default queue (STATUS_UNSUCCESSFUL), or no handler where
+                `handlers` is empty (STATUS_WDF_NO_CALLBACK).
+
+        Source: WdfIoQueueCreate.
+        """
+        if default:
+            self._check_default()
+        self._check_parent(parent)
+        queue = Queue(
+            self,
+            name,
+            dispatch=dispatch,
+            maximum=maximum,
+            allow_zero_length=allow_zero_length,
+            handlers=handlers,
+            parent=parent,
+            on_cleanup=on_cleanup,
+            on_destroy=on_destroy,
+        )
+        with self._lock:
+            queue._held = self._power == "stopped"
+            self._queues.append(queue)
+        if default:
+            self._default = queue
+            set_undeletable(queue)
+        return queue
+
+    def route(self, type: RequestType, queue: Queue) -> None:
+        """Have a queue take the requests of a type (WdfDeviceConfigureRequestDispatching).
+
+        Raises:
+            InvalidParameterError: a type that cannot be routed.
+            InvalidDeviceStateError: another device's queue, the default queue, one without a
+                handler for the type, or the device has started.
+            MembufError: STATUS_WDF_BUSY: the type has its queue.
+        """
+        if type not in _ROUTABLE:
+            raise InvalidParameterError(f"requests of type {type!r} cannot be routed")
+        if queue.device is not self or queue is self._default or not queue.takes(type):
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_REQUEST,
+                f"{queue!r} cannot take {type.name}: it must be a queue of {self!r}, not the "
+                "default one, with a handler for the type",
+            )
+        if self.started:
+            raise from_status(st.STATUS_INVALID_DEVICE_STATE, f"{self!r} has started: route before")
+        if type in self._routes:
+            raise from_status(st.STATUS_WDF_BUSY, f"{type.name} has its queue already")
+        self._routes[type] = queue
+        set_undeletable(queue)
+
+    @property
+    def default_queue(self) -> Queue | None:
+        """The queue of every type that has no route, or None where none has been made."""
+        if self._default is not None:
+            return self._default
+        for queue in self._queues:
+            if queue.dispatch != "manual" and not queue._handlers and self._handlers:
+                return queue
+        return None
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Its queues that are not deleted, in the order they were made."""
+        return tuple(self._queues)
+
+    def _check_default(self) -> None:
+        if self.started:
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_STATE, f"{self!r} has started: its default queue is fixed"
+            )
+        if self._default is not None:
+            raise from_status(st.STATUS_UNSUCCESSFUL, f"{self!r} has its default queue already")
+
+    def _check_parent(self, parent: Object | None) -> None:
+        above = parent
+        while above is not None and above is not self:
+            above = above.parent
+        if parent is not None and above is None:
+            raise from_status(st.STATUS_INVALID_DEVICE_REQUEST, f"{parent!r} is not below {self!r}")
+
+    # ---- requests -------------------------------------------------------------------------------
+
+    def open(self, access: str = "read-write", *, mode: Mode = "user") -> Handle:
+        """Open it, as an originator: read, write and control it through the handle.
+
+        Args:
+            access: "read", "write" or "read-write": what control codes are held against too.
+            mode: "user", or "kernel" for what a driver opens.
+
+        Raises:
+            MembufError: the device does not let itself be opened.
+        """
+        from membuf.request.originator import Handle
+
+        return Handle(self, access, mode)
+
     def submit(self, irp: Irp) -> None:
         """Take a packet: the one entrance of every request."""
         irp.location -= 1
-        queue = self._queue_for(irp.major)
-        if queue is None:
-            irp.complete(st.STATUS_INVALID_DEVICE_REQUEST, 0)
+        if self._power == "new":
+            self.start()
+        if irp.major in (_CREATE, _CLEANUP, _CLOSE) and self._submit_file(irp):
+            return
+        if self.deleted:
+            irp.complete(st.STATUS_NO_SUCH_DEVICE, 0)
+        elif self._in_caller is not None:
+            request = self._received(irp)
+            if not request.completed:
+                self._call_in_caller(self._in_caller, request)
         else:
-            request = ReceivedRequest(self, irp)
-            if self._arrival is not None:
-                self._call(self._arrival, request)
+            queue = self._queue_for(irp.major)
+            if queue is None:
+                self._unhandled(irp)
+                return
+            request = self._received(irp)
             if not request.completed:
                 queue._arrive(request)
 
+    def _received(self, irp: Irp) -> ReceivedRequest:
+        """A new request, with what `on_arrival` gives it; complete where that raised."""
+        request = ReceivedRequest(self, irp)
+        if self._arrival is not None:
+            self._call(self._arrival, request)
+        return request
+
+    def enqueue(self, request: ReceivedRequest) -> None:
+        """Hand a request from `on_in_caller_context` to its queue; it is the framework's again.
+
+        Source: WdfDeviceEnqueueRequest.
+
+        Raises:
+            InvalidDeviceStateError: elsewhere, the request is not the driver's, or no queue takes
+                its type.
+            MembufError: STATUS_WDF_BUSY: the queue takes nothing; the driver keeps it.
+        """
+        queue = self._queue_for(request.type)
+        if not request._in_caller or not request.owned or queue is None:
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_REQUEST,
+                f"{request!r} can be enqueued in on_in_caller_context only, where a queue takes it",
+            )
+        with self._lock:
+            if not queue._accepts:
+                raise from_status(st.STATUS_WDF_BUSY, f"{queue!r} takes no requests now")
+            request._in_caller = False
+            request._presented = True
+            queue._enter(request)
+        queue._dispatch()
+
     def _queue_for(self, type: RequestType) -> Queue | None:
-        queue = self._routes.get(type) or self._default
-        if queue is None and self._handlers:
-            queue = self.queue("default", default=True)
+        queue = self._routes.get(type)
+        if queue is not None or type is _CREATE:
+            return queue
+        queue = self._default or self.default_queue
+        return self._make_default() if queue is None and self._handlers else queue
+
+    def _make_default(self) -> Queue:
+        """The queue that presents to the device's handlers where nobody made one."""
+        queue = Queue(self, "default")
+        with self._lock:
+            made = self._default
+            if made is None:
+                self._default = queue
+                self._queues.append(queue)
+                queue._held = self._power == "stopped"
+        if made is not None:
+            queue.delete()
+            return made
+        set_undeletable(queue)
         return queue
 
+    def _unhandled(self, irp: Irp) -> None:
+        """No queue takes it: a filter passes it down."""
+        if self.filter and self.target is not None:
+            irp.location += 1
+            self._pass_down(irp)
+        elif irp.major is _CREATE:
+            irp.complete(st.STATUS_SUCCESS, 0)
+        else:
+            irp.complete(st.STATUS_INVALID_DEVICE_REQUEST, 0)
+
+    def _not_handled(self, request: ReceivedRequest) -> None:
+        """Its queue has no handler for it: a filter passes it down."""
+        if self.filter and self.target is not None:
+            self._pass_down(request._forget())
+        else:
+            request._refuse(st.STATUS_INVALID_DEVICE_REQUEST)
+
+    def _pass_down(self, irp: Irp) -> None:
+        try:
+            self.target.forward(irp)
+        except MembufError as error:
+            irp.complete(error.status, 0)
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def _submit_file(self, irp: Irp) -> bool:
+        """Opening, cleanup and closing; False for an opening that a queue takes."""
+        if irp.major is _CREATE:
+            if self.deleted or _CREATE in self._routes:
+                return False
+            if self._on_create is None:
+                self._unhandled(irp)
+                return True
+            request = self._received(irp)
+            if not request.completed:
+                self._call(self._on_create, request)
+            return True
+        callback = self._on_cleanup if irp.major is _CLEANUP else self._on_close
+        if callback is not None:
+            self._call_back(callback)(irp.file)
+        if irp.major is _CLEANUP:
+            self._cancel_file(irp.file)
+        if self.filter and self.target is not None:
+            irp.location += 1
+            self._pass_down(irp)
+        else:
+            irp.complete(st.STATUS_SUCCESS, 0)
+        return True
+
+    def _cancel_file(self, file: Any) -> None:
+        """Cancel what waits in queues of a file; what the driver has is left to it."""
+        with self._lock:
+            waiting = [r._irp for q in self._queues for r in q._waiting if r._irp.file is file]
+        for irp in waiting:
+            irp.cancel()
+
+    # ---- calling --------------------------------------------------------------------------------
+
+    def check_may_wait(self) -> None:
+        """Refuse to wait on the event loop that runs its coroutine handlers.
+
+        Raises:
+            InvalidDeviceStateError: waiting would never end.
+        """
+        runner = self._runner
+        if runner is not None and self._has_coroutines and runner.is_here():
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_STATE,
+                f"waiting for {self!r} on the event loop that runs its handlers would never end: "
+                "await the form that ends in _async",
+            )
+
+    def _call_in_caller(self, handler: Handler, request: ReceivedRequest) -> None:
+        request._in_caller = True
+        try:
+            self._call(handler, request)
+        finally:
+            request._in_caller = False
+
     def _call(self, handler: Handler, request: ReceivedRequest) -> None:
-        """Call a handler; what it raises ends the request."""
+        """Call a handler; what it raises ends the request, a coroutine goes to its loop."""
         try:
             result = handler(request)
         except Exception as error:  # noqa: BLE001 - whatever a driver raises ends its request
             request._fail(error, f"{handler!r} of {self!r}")
             return
-        if result is not None and inspect.iscoroutine(result):
-            result.close()
+        if result is not None and isinstance(result, CoroutineType):
+            coroutine = cast("CoroutineType[Any, Any, object]", result)
+            (self._runner or self._make_runner(None)).run(coroutine, request)
+
+    def _call_back(self, callback: Callable[[Any], object]) -> Callable[[Any], None]:
+        """The callback, with what it raises reported."""
+
+        def call(argument: Any) -> None:
+            try:
+                callback(argument)
+            except Exception as error:  # noqa: BLE001 - no caller can receive it
+                report(error, f"{callback!r} of {self!r}")
+
+        return call
+
+    def _make_runner(self, loop: AbstractEventLoop | None) -> Runner:
+        from membuf.request.coroutines import Runner
+
+        with self._lock:
+            if self._runner is None:
+                self._runner = Runner(loop)
+            return self._runner
+
+
+def _loop_runs() -> bool:
+    """Whether an event loop runs on this thread; asyncio is not loaded to find out."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None

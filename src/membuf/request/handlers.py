@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from membuf.request.completion import RequestType
 
 Handler = Callable[[Any], object]
 H = TypeVar("H", bound=Handler)
 
-DEFAULT = RequestType.OTHER
+DEFAULT: Final = RequestType.OTHER
 """Under it a handler stands that takes every type without one of its own."""
 
 
@@ -45,8 +46,29 @@ class Handlers:
     def _register(self, type: RequestType, handler: H) -> H:
         if not callable(handler):
             raise TypeError(f"a handler is a function of one request; got {handler!r}")
+        if inspect.iscoroutinefunction(handler):
+            self._note_coroutine()
         self._handlers[type] = handler
         return handler
+
+    def _note_coroutine(self) -> None:
+        raise NotImplementedError
+
+
+class _Presenting(threading.local):
+    """How many callbacks of drivers this thread is inside of."""
+
+    depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_exception: object) -> None:
+        self.depth -= 1
+
+
+presenting: Final = _Presenting()
+"""Entered around every callback: who waits inside one for another would wait for ever."""
 
 
 def plain(handler: Any, what: str) -> None:

@@ -1,26 +1,24 @@
 """The originator's side: a device opened, and the I/O it is asked for.
 
-What the I/O manager does: buffers are copied or locked by the access method before a driver sees
-the packet, and copied back or unlocked when it has come back.
+What the I/O manager does: rights are checked and buffers attached before a driver sees the packet;
+when it has come back the originator is told, once.
 
 Source: requests 1.1 and 3.10 of the specification.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from membuf.base import status as st
-from membuf.base.errors import AccessViolationError, InvalidParameterError, from_status
+from membuf.base.errors import AccessDeniedError, AccessViolationError, InvalidParameterError
 from membuf.base.integers import exact_index
-from membuf.base.status import Status, nt_error, nt_success
+from membuf.request.attaching import Finish, attach_control, attach_transfer, nothing
 from membuf.request.completion import RequestType
 from membuf.request.files import FileObject
+from membuf.request.ioctl import READ_ACCESS, WRITE_ACCESS
 from membuf.request.irp import Irp
+from membuf.request.pending import Pending
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,121 +26,20 @@ if TYPE_CHECKING:
     from membuf.request.device import Device
     from membuf.request.irp import Mode
 
-Finish = Callable[[Irp], Any]
-
-# Guards who is told of an end: held for a few instructions, never while calling out.
-_ends = threading.Lock()
-
-
-class Pending:
-    """I/O on its way: wait for it, await it, or cancel it.
-
-    Attributes:
-        irp: its packet.
-    """
-
-    __slots__ = ("_done", "_finish", "_told", "irp", "value")
-
-    def __init__(self, irp: Irp, finish: Finish) -> None:
-        self.irp = irp
-        self.value: Any = None
-        self._finish = finish
-        self._done = False
-        self._told: list[Callable[[], object]] = []
-        irp.push(self._completed)
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._done
-
-    @property
-    def status(self) -> Status:
-        """How it ended; STATUS_PENDING until then."""
-        return self.irp.status if self._done else st.STATUS_PENDING
-
-    @property
-    def information(self) -> int:
-        """Bytes transferred."""
-        return self.irp.information
-
-    def cancel(self) -> bool:
-        """Ask for its early end; whether a driver lets it be cancelled now."""
-        return not self._done and self.irp.cancel()
-
-    def wait(self, timeout: float | None = None) -> tuple[Status, int]:
-        """Wait for its end, and return its status and the bytes transferred.
-
-        Raises:
-            TimeoutError: it has not ended in time; it goes on.
-        """
-        if not self._done:
-            event = threading.Event()
-            if not self._tell(event.set) and not event.wait(timeout):
-                raise TimeoutError(f"{self.irp!r} has not ended after {timeout} seconds")
-        return self.irp.status, self.irp.information
-
-    def result(self) -> Any:
-        """What the call wanted, once it has ended; raises what it ended with otherwise."""
-        irp = self.irp
-        if nt_success(irp.status):
-            return self.value
-        raise from_status(
-            irp.status,
-            f"{irp.major.name.lower()} ended with {irp.status}",
-            {"information": irp.information, "value": self.value},
-        )
-
-    async def finished(self) -> Any:
-        """Await its end, and return what `result` does.
-
-        A task that is cancelled meanwhile cancels it, and goes on when it has ended.
-        """
-        cancelled: asyncio.CancelledError | None = None
-        loop = asyncio.get_running_loop()
-        while not self._done:
-            over: asyncio.Future[None] = loop.create_future()
-            self._tell(partial(_settle_soon, loop, over))
-            try:
-                await over
-            except asyncio.CancelledError as error:
-                cancelled = error
-                self.irp.cancel()
-        if cancelled is not None:
-            raise cancelled
-        return self.result()
-
-    def _tell(self, listener: Callable[[], object]) -> bool:
-        """Have a listener called at the end; True where it is over and nobody will be."""
-        with _ends:
-            if not self._done:
-                self._told.append(listener)
-                return False
-            return True
-
-    def _completed(self, irp: Irp) -> None:
-        self.value = self._finish(irp)
-        with _ends:
-            self._done = True
-            told, self._told = self._told, []
-        for listener in told:
-            listener()
-
-
-def _settle_soon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    loop.call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+_READ, _WRITE = RequestType.READ, RequestType.WRITE
+_IOCTL, _INTERNAL = RequestType.DEVICE_CONTROL, RequestType.INTERNAL_DEVICE_CONTROL
 
 
 class Handle:
     """An opened device; `Device.open` makes them.
 
-    Every call comes in three forms: `read` waits, `read_async` is awaited, `start_read` returns a
-    `Pending`. Any thread may call.
+    Calls come in three forms: `read` waits, `read_async` is awaited, `start_read` returns a
+    `Pending`. Any thread may call, and any number at once.
+
+    Attributes:
+        device: what is open.
+        file: the file object that drivers see.
+        mode: "user", or "kernel" for what a driver opened.
 
     >>> import membuf
     >>> device = membuf.Device("handle-doc")
@@ -154,13 +51,25 @@ class Handle:
     (5, (STATUS_SUCCESS (0x00000000), 3))
     """
 
+    __slots__ = ("closed", "device", "file", "mode")
+
     def __init__(self, device: Device, access: str, mode: Mode) -> None:
         self.device = device
+        self.mode: Mode = mode
         self.file = FileObject(device, access)
-        self._mode: Mode = mode
+        self.closed = True  # until the device has let itself be opened
+        self._run(self._packet(RequestType.CREATE))
+        self.closed = False
 
     def close(self) -> None:
-        """Close it; a second time does nothing."""
+        """Close it; what waits in queues is cancelled. A second time does nothing.
+
+        Source: the framework's file object: EvtFileCleanup, then EvtFileClose.
+        """
+        if not self.closed:
+            self._run(self._packet(RequestType.CLEANUP))
+            self._run(self._packet(RequestType.CLOSE))
+            self.closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -176,92 +85,223 @@ class Handle:
     # ---- reading and writing --------------------------------------------------------------------
 
     def start_read(self, buffer: Any, offset: SupportsIndex = 0) -> Pending:
-        """Begin a read into a buffer; the result is the count of bytes."""
-        view = memoryview(buffer).cast("B")
-        if view.readonly:
-            raise AccessViolationError(f"cannot read into {buffer!r}: it is read-only")
-        return self._transfer(RequestType.READ, view, view.nbytes, offset)
+        """Begin a read into a buffer; the result is the count of bytes.
+
+        Args:
+            buffer: any writable buffer of contiguous bytes.
+            offset: where on the device, in bytes.
+
+        Raises:
+            AccessDeniedError: it is not open for reading.
+            AccessViolationError: the buffer is read-only.
+        """
+        self._check_right(READ_ACCESS)
+        return self._transfer(_READ, _writable(buffer), offset)
 
     def start_write(self, data: Any, offset: SupportsIndex = 0) -> Pending:
-        """Begin a write; the result is the count of bytes."""
-        view = memoryview(data).cast("B")
-        return self._transfer(RequestType.WRITE, view, view.nbytes, offset)
+        """Begin a write; the result is the count of bytes. See `start_read`."""
+        self._check_right(WRITE_ACCESS)
+        return self._transfer(_WRITE, _bytes_of(data), offset)
 
     def read(self, length: SupportsIndex, offset: SupportsIndex = 0) -> bytes:
         """Read up to `length` bytes and return them.
 
         Raises:
-            MembufError: it did not end with success; `.status` says how.
+            MembufError: it did not end with success; `.status` says how, `.information` how many
+                bytes there were.
         """
-        return bytes(self._wait(self._start_read_new(length, offset)))
+        self.device.check_may_wait()
+        buffer = bytearray(_size(length, "length"))
+        return bytes(memoryview(buffer)[: self._wait(self.start_read(buffer, offset))])
 
     def read_into(self, buffer: Any, offset: SupportsIndex = 0) -> int:
         """Read into a buffer and return the count of bytes; see `read`."""
-        count: int = self._wait(self.start_read(buffer, offset))
-        return count
+        self.device.check_may_wait()
+        return self._wait(self.start_read(buffer, offset))
 
     def write(self, data: Any, offset: SupportsIndex = 0) -> int:
         """Write the bytes and return how many the device took; see `read`."""
-        count: int = self._wait(self.start_write(data, offset))
-        return count
+        self.device.check_may_wait()
+        return self._wait(self.start_write(data, offset))
+
+    async def read_async(self, length: SupportsIndex, offset: SupportsIndex = 0) -> bytes:
+        """As `read`; a cancelled await cancels the request, and returns when it has ended."""
+        buffer = bytearray(_size(length, "length"))
+        count = await self.start_read(buffer, offset).finished()
+        return bytes(memoryview(buffer)[:count])
+
+    async def read_into_async(self, buffer: Any, offset: SupportsIndex = 0) -> int:
+        """As `read_into`; see `read_async`."""
+        return await self.start_read(buffer, offset).finished()
+
+    async def write_async(self, data: Any, offset: SupportsIndex = 0) -> int:
+        """As `write`; see `read_async`."""
+        return await self.start_write(data, offset).finished()
+
+    def flush(self) -> None:
+        """Have the device make durable what was written (a request of type FLUSH)."""
+        self._run(self._packet(RequestType.FLUSH))
+
+    # ---- control --------------------------------------------------------------------------------
+
+    def start_ioctl(self, code: SupportsIndex, input: Any = None, output: Any = None) -> Pending:
+        """Begin a control request; the result is the count of bytes.
+
+        Args:
+            code: the control code; its method says how the buffers travel.
+            input: a buffer, or None.
+            output: a buffer, or None: written to, or for METHOD_IN_DIRECT read from.
+
+        Raises:
+            AccessDeniedError: the code wants an access that the handle is not open for.
+            AccessViolationError: the output is read-only.
+        """
+        return self._control(_IOCTL, code, input, output)
+
+    def start_internal_ioctl(
+        self, code: SupportsIndex, input: Any = None, output: Any = None
+    ) -> Pending:
+        """Begin an internal control request; see `start_ioctl`."""
+        return self._control(_INTERNAL, code, input, output)
+
+    def ioctl(
+        self,
+        code: SupportsIndex,
+        input: Any = None,
+        out_length: SupportsIndex = 0,
+        *,
+        output: Any = None,
+    ) -> bytes:
+        """Send a control request and return what it answers.
+
+        Args:
+            code: the control code.
+            input: a buffer, or None.
+            out_length: how long the answer may be, in bytes.
+            output: a buffer for it instead; the bytes are returned all the same.
+
+        Raises:
+            MembufError: it did not end with success; a warning's `.output` has the bytes.
+        """
+        return self._answer(_IOCTL, code, input, out_length, output)
+
+    def internal_ioctl(
+        self,
+        code: SupportsIndex,
+        input: Any = None,
+        out_length: SupportsIndex = 0,
+        *,
+        output: Any = None,
+    ) -> bytes:
+        """As `ioctl`, of the kind that drivers send each other."""
+        return self._answer(_INTERNAL, code, input, out_length, output)
+
+    async def ioctl_async(
+        self,
+        code: SupportsIndex,
+        input: Any = None,
+        out_length: SupportsIndex = 0,
+        *,
+        output: Any = None,
+    ) -> bytes:
+        """As `ioctl`; see `read_async`."""
+        output = bytearray(_size(out_length, "out_length")) if output is None else output
+        count = await self._control(_IOCTL, code, input, output).finished()
+        return bytes(_bytes_of(output)[:count])
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _start_read_new(self, length: SupportsIndex, offset: SupportsIndex) -> Pending:
-        return self._transfer(RequestType.READ, None, _size(length, "length"), offset)
+    def _packet(self, type: RequestType, **parameters: Any) -> Irp:
+        depth = self.device.stack_depth
+        return Irp(type, mode=self.mode, file=self.file, stack_count=depth, **parameters)
 
-    def _transfer(
-        self, type: RequestType, view: memoryview | None, length: int, offset: SupportsIndex
-    ) -> Pending:
-        irp = Irp(
+    def _transfer(self, type: RequestType, view: memoryview, offset: SupportsIndex) -> Pending:
+        irp = self._packet(type, offset=_size(offset, "offset"), length=view.nbytes)
+        return self._submit(irp, attach_transfer(self.device, irp, view), view)
+
+    def _control(self, type: RequestType, code: SupportsIndex, input: Any, output: Any) -> Pending:
+        number = _code(code)
+        if type is _IOCTL:
+            self._check_right(number >> 14 & 3)
+        source = None if input is None else _bytes_of(input)
+        target = None if output is None else _output(output, number)
+        irp = self._packet(
             type,
-            offset=_size(offset, "offset"),
-            length=length,
-            mode=self._mode,
-            file=self.file,
-            stack_count=self.device.stack_depth,
+            code=number,
+            input_length=0 if source is None else source.nbytes,
+            output_length=0 if target is None else target.nbytes,
         )
-        finish = _buffered(self.device, irp, view)
-        return self._submit(irp, finish)
+        return self._submit(irp, attach_control(self.device, irp, source, target), target)
 
-    def _submit(self, irp: Irp, finish: Finish) -> Pending:
-        pending = Pending(irp, finish)
-        self.device.submit(irp)
+    def _answer(
+        self,
+        type: RequestType,
+        code: SupportsIndex,
+        input: Any,
+        out_length: SupportsIndex,
+        output: Any,
+    ) -> bytes:
+        self.device.check_may_wait()
+        length = _size(out_length, "out_length")
+        if output is None and length:
+            output = bytearray(length)
+        count = self._wait(self._control(type, code, input, output))
+        return b"" if output is None else bytes(_bytes_of(output)[:count])
+
+    def _submit(self, irp: Irp, finish: Finish, view: memoryview | None = None) -> Pending:
+        pending = Pending(irp, finish, view)
+        if self.closed and irp.major is not RequestType.CREATE:
+            irp.complete(st.STATUS_INVALID_HANDLE, 0)
+        else:
+            self.device.submit(irp)
         return pending
 
-    def _wait(self, pending: Pending) -> Any:
+    def _run(self, irp: Irp) -> int:
+        return self._wait(self._submit(irp, nothing))
+
+    def _wait(self, pending: Pending) -> int:
         pending.wait()
         return pending.result()
 
+    def _check_right(self, wanted: int) -> None:
+        if wanted & ~self.file.granted and self.mode == "user":
+            raise AccessDeniedError(
+                13,
+                f"{self.device!r} is not open for what this needs (access bits {wanted}, granted "
+                f"{self.file.granted}): open it so",
+            )
 
-def _buffered(device: Device, irp: Irp, view: memoryview | None) -> Finish:
-    """A system buffer for a read or write: copied in now, copied back at the end."""
-    if not irp.length:
-        return lambda irp: irp.information if view is not None else b""
-    reading = irp.major == RequestType.READ
-    system = device.system_buffers.take(irp.length, zero=reading)
-    irp.system_buffer = system
-    if view is not None and not reading:
-        system.copy_from(view)
 
-    def finish(irp: Irp) -> Any:
-        value: Any = irp.information
-        if reading and not nt_error(irp.status):
-            count = min(irp.information, irp.length)
-            with system.buffer as source:
-                if view is None:
-                    value = bytes(source[:count])
-                else:
-                    view[:count] = source[:count]
-        irp.system_buffer = None
-        system.delete()
-        return value
+def _bytes_of(buffer: Any) -> memoryview:
+    view = memoryview(buffer)
+    if not view.c_contiguous:
+        raise InvalidParameterError(
+            f"a request moves consecutive bytes; this {type(buffer).__name__} has gaps"
+        )
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 
-    return finish
+
+def _writable(buffer: Any) -> memoryview:
+    view = _bytes_of(buffer)
+    if view.readonly:
+        raise AccessViolationError(f"cannot read into {type(buffer).__name__}: it is read-only")
+    return view
+
+
+def _output(buffer: Any, code: int) -> memoryview:
+    """The second buffer of a control request: METHOD_IN_DIRECT only reads it."""
+    return _bytes_of(buffer) if code & 3 == 1 else _writable(buffer)
 
 
 def _size(value: SupportsIndex, what: str) -> int:
     number = exact_index(value, what)
     if number < 0:
         raise InvalidParameterError(f"{what} must not be negative, got {number}")
+    return number
+
+
+def _code(code: SupportsIndex) -> int:
+    number = _size(code, "code")
+    if number >> 32:
+        raise InvalidParameterError(f"a control code has 32 bits; got {number:#x}")
     return number

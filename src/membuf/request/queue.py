@@ -1,9 +1,10 @@
 """Queues: where requests wait, and how they are presented to a driver.
 
 One lock of the device guards all its queues. What is to be called is decided under it and called
-outside it, by the queue's dispatch loop: the cancel callbacks first, then requests in the order
-they came. A thread that finds itself inside the loop already leaves the work to it, so that a
-completion inside a handler never nests another handler.
+outside it, by the queue's dispatch loop: cancel callbacks first, then requests in the order they
+came. A thread that is inside the loop already leaves the work to it, so that a completion inside a
+handler never nests another handler. A sequential queue is presented by one thread at a time; of a
+parallel one every thread that brings a request may present.
 
 Sources: WdfIoQueueCreate and its relatives; requests 3.3 to 3.8 of the specification.
 """
@@ -13,16 +14,15 @@ Sources: WdfIoQueueCreate and its relatives; requests 3.3 to 3.8 of the specific
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from enum import IntFlag
+from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
-from membuf._native import Object
 from membuf.base import status as st
-from membuf.base.errors import from_status
+from membuf.base.errors import InvalidParameterError, from_status
 from membuf.request.completion import RequestType
-from membuf.request.handlers import DEFAULT, Handler, Handlers
+from membuf.request.handlers import DEFAULT, Handler, Handlers, presenting
+from membuf.request.queue_state import Stateful
 from membuf.request.received import Mark, Owner, ReceivedRequest
 
 if TYPE_CHECKING:
@@ -37,21 +37,11 @@ _FRAMEWORK, _DRIVER, _ENDING, _GONE = Owner
 _READ, _WRITE = RequestType.READ, RequestType.WRITE
 
 
-class QueueState(IntFlag):
-    """What a queue does and has, with the framework's numbers (WDF_IO_QUEUE_STATE).
-
-    >>> QueueState.ACCEPT | QueueState.DISPATCH
-    <QueueState.ACCEPT|DISPATCH: 3>
-    """
-
-    ACCEPT = 0x1
-    DISPATCH = 0x2
-    NO_REQUESTS = 0x4
-    DRIVER_NO_REQUESTS = 0x8
-    PNP_HELD = 0x10
+class _Ending:
+    """The context whose cleanup callback cancels what waits in a deleted queue."""
 
 
-class Queue(Object, Handlers):
+class Queue(Stateful, Handlers):
     """A queue of a device; `Device.queue` makes them.
 
     Attributes:
@@ -71,19 +61,14 @@ class Queue(Object, Handlers):
 
     __slots__ = (
         "__weakref__",
-        "_accepts",
-        "_cancels_owned",
-        "_dispatches",
-        "_ending",
         "_handlers",
-        "_held",
         "_jobs",
-        "_marked",
-        "_owned",
+        "_on_canceled",
+        "_on_ready",
+        "_presenter",
+        "_ready_due",
         "_running",
-        "_waiting",
         "allow_zero_length",
-        "device",
         "dispatch",
         "maximum",
     )
@@ -94,56 +79,74 @@ class Queue(Object, Handlers):
         name: str | None = None,
         *,
         dispatch: Dispatch = "parallel",
-        maximum: int = UNLIMITED,
+        maximum: int | None = None,
         allow_zero_length: bool = False,
+        handlers: Mapping[RequestType, Handler] | None = None,
+        parent: Any = None,
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> None:
-        super().__init__(name, parent=device, on_cleanup=on_cleanup, on_destroy=on_destroy)
+        self.maximum = _check(dispatch, maximum, handlers)
         self.device = device
         self.dispatch = dispatch
-        self.maximum = maximum if dispatch == "parallel" else 1
         self.allow_zero_length = allow_zero_length
         self._handlers: dict[RequestType, Handler] = {}
+        for kind, handler in (handlers or {}).items():
+            self._register(kind, handler)
         self._waiting: OrderedDict[ReceivedRequest, None] = OrderedDict()
         self._marked: set[ReceivedRequest] = set()
         self._jobs: deque[Job] = deque()
         self._running: set[int] = set()
-        self._owned = 0
-        self._ending = 0
+        self._presenter: int | None = None
+        self._owned = self._ending = 0
         self._accepts = self._dispatches = True
-        self._held = False
-        self._cancels_owned = False
-
-    # ---- looking --------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> QueueState:
-        """What it does and has now (WdfIoQueueGetState)."""
-        return QueueState(
-            self._accepts
-            | self._dispatches << 1
-            | (not self._waiting) << 2
-            | (not self._owned) << 3
-            | self._held << 4
+        self._held = self._cancels_owned = self._ready_due = False
+        self._on_idle = self._on_empty = None
+        self._on_canceled: Handler | None = None
+        self._on_ready: Handler | None = None
+        super().__init__(
+            name, parent=parent or device, on_cleanup=on_cleanup, on_destroy=on_destroy
         )
+        self.add_context(_Ending, on_cleanup=_deleted)
 
-    @property
-    def waiting(self) -> int:
-        """Requests in it."""
-        return len(self._waiting)
+    def on_canceled(self, handler: Handler) -> Handler:
+        """Have `handler(request)` called for a request that its driver has seen, cancelled here.
 
-    @property
-    def owned(self) -> int:
-        """Requests it has given to the driver, and not got back."""
-        return self._owned
+        The request is the driver's again, to be completed. Source: EvtIoCanceledOnQueue.
+        """
+        self._on_canceled = handler
+        return handler
+
+    def ready_notify(self, handler: Handler | None) -> None:
+        """Have `handler(queue)` called when a manual queue that was empty is not; None ends it.
+
+        Source: WdfIoQueueReadyNotify.
+
+        Raises:
+            InvalidDeviceStateError: not a manual queue, a second registration, or one that is
+                ended while there is none or while the queue is not stopped.
+        """
+        with self.device._lock:
+            if handler is None:
+                refused = self._on_ready is None or self._dispatches
+            else:
+                refused = self._on_ready is not None
+            if refused or self.dispatch != "manual":
+                raise from_status(
+                    st.STATUS_INVALID_DEVICE_REQUEST,
+                    f"{self!r}: one callback of a manual queue, taken back while it is stopped",
+                )
+            self._on_ready = handler
+
+    def _note_coroutine(self) -> None:
+        self.device._note_coroutine()
 
     # ---- coming in ------------------------------------------------------------------------------
 
     def _arrive(self, request: ReceivedRequest) -> None:
         """A new request."""
         with self.device._lock:
-            accepted = self._accepts
+            accepted = self._accepts and not self.deleted
             if accepted:
                 self._enter(request)
         if accepted:
@@ -156,88 +159,151 @@ class Queue(Object, Handlers):
         request._queue = self
         request._owner = _FRAMEWORK
         request._mark = Mark.UNMARKED
+        self._ready_due = not self._waiting
         self._waiting[request] = None
         if head:
             self._waiting.move_to_end(request, last=False)
-        if not request._irp.set_cancel_routine(request._cancelled_waiting):
+        cancelled = self._cancels_owned and head
+        if cancelled or not request._irp.set_cancel_routine(request._cancelled_waiting):
             self._cancel_waiting(request)
 
-    # ---- cancelling, under the lock --------------------------------------------------------------
+    # ---- cancelling, under the lock -------------------------------------------------------------
 
     def _cancel_waiting(self, request: ReceivedRequest) -> None:
-        """It leaves the queue: completed, its driver not told."""
+        """It leaves the queue: to its driver where that has seen it and wants it, or completed."""
         del self._waiting[request]
-        request._owner = _ENDING
-        self._ending += 1
-        self._jobs.append((_end_cancelled, request))
+        if request._presented and self._on_canceled is not None:
+            request._owner = _DRIVER
+            self._owned += 1
+            self._jobs.append((self._call_on_canceled, request))
+        else:
+            request._owner = _ENDING
+            self._ending += 1
+            self._jobs.append((_end_cancelled, request))
+
+    def _cancel_all(self) -> None:
+        """Those that wait, and those their driver has marked."""
+        self._cancels_owned = True
+        for request in list(self._waiting):
+            # Who cancels one at this moment finds it gone from here.
+            request._irp.set_cancel_routine(None)
+            self._cancel_waiting(request)
+        for request in list(self._marked):
+            if request._irp.set_cancel_routine(None):
+                request._mark = Mark.CANCELLED
+                self._deliver_cancel(request)
 
     def _deliver_cancel(self, request: ReceivedRequest) -> None:
         """Its cancel callback is to run."""
         self._marked.discard(request)
         self._jobs.append((_call_on_cancel, request))
 
+    def _call_on_canceled(self, request: ReceivedRequest) -> None:
+        if self._on_canceled is not None:
+            self.device._call(self._on_canceled, request)
+
     # ---- presenting -----------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
         """Run what is to be run, unless this thread is in the middle of it."""
-        me, lock = get_ident(), self.device._lock
+        me, lock, running = get_ident(), self.device._lock, self._running
         with lock:
-            running = self._running
             if me in running:
                 return
-            presents = self.dispatch == "parallel" or not running
-            job = self._next_job(presents)
+            job = self._next_job(me)
             if job is None:
                 return
             running.add(me)
-        while True:
-            function, argument = job
-            function(argument)
+        try:
+            while job is not None:
+                with presenting:
+                    job[0](job[1])
+                with lock:
+                    job = self._next_job(me)
+                    if job is None:
+                        self._leave(me)
+        except BaseException:
             with lock:
-                job = self._next_job(presents)
-                if job is None:
-                    running.discard(me)
-                    return
+                self._leave(me)
+            raise
 
-    def _next_job(self, presents: bool) -> Job | None:
+    def _leave(self, me: int) -> None:
+        """Under the lock: this thread runs nothing of the queue any more."""
+        self._running.discard(me)
+        if self._presenter == me:
+            self._presenter = None
+
+    def _next_job(self, me: int) -> Job | None:
         """Under the lock: what to do next; a request that is to be presented is the driver's."""
         if self._jobs:
             return self._jobs.popleft()
-        if not (presents and self._waiting and self._dispatches and not self._held):
-            return None
-        if self.dispatch == "manual" or self._owned >= self.maximum:
-            return None
-        request = self._take()
-        return self._present, request
+        if self._ready_due:
+            self._ready_due = False
+            if self._on_ready is not None and self._waiting:
+                return self._call_on_ready, self._on_ready
+        if self._waiting and self._may_present() and self._presenter in (None, me):
+            if self.dispatch == "sequential":
+                self._presenter = me  # others may call back meanwhile, but not present
+            return self._present, self._take()
+        callback = self._take_callback()
+        return None if callback is None else (self.device._call_back(callback), self)
+
+    def _may_present(self) -> bool:
+        return (
+            self._dispatches
+            and not self._held
+            and self.dispatch != "manual"
+            and self._owned < self.maximum
+        )
+
+    def _call_on_ready(self, handler: Handler) -> None:
+        self.device._call_back(handler)(self)
 
     def _take(self) -> ReceivedRequest:
         """Under the lock: the first one, the driver's from now on."""
         request = self._waiting.popitem(last=False)[0]
+        self._give(request)
+        return request
+
+    def _give(self, request: ReceivedRequest) -> None:
+        """Under the lock: it has left those that wait, and is the driver's."""
         # Who cancels it at this moment finds it the driver's, and cancelled.
         request._irp.set_cancel_routine(None)
         request._owner = _DRIVER
-        request._presented = True
         self._owned += 1
-        return request
 
     def _present(self, request: ReceivedRequest) -> None:
         handler = self._handler(request.type)
         if handler is None:
-            request._refuse(st.STATUS_INVALID_DEVICE_REQUEST)
-        elif not self.allow_zero_length and request.type in (_READ, _WRITE) and not request.length:
+            self.device._not_handled(request)
+        elif self._is_empty_transfer(request):
             request._refuse(st.STATUS_SUCCESS)
         else:
+            request._presented = True
             self.device._call(handler, request)
+
+    def _is_empty_transfer(self, request: ReceivedRequest) -> bool:
+        """Whether it moves no byte, and the driver wants to see no such thing."""
+        irp = request._irp
+        return not irp.length and not self.allow_zero_length and irp.major in (_READ, _WRITE)
 
     def _handler(self, type: RequestType) -> Handler | None:
         """The handler of a type: the queue's own, or the device's where it has none at all."""
         handlers = self._handlers or self.device._handlers
         return handlers.get(type) or handlers.get(DEFAULT)
 
+    def takes(self, type: RequestType) -> bool:
+        """Whether a request of the type would find a handler here, or a manual queue."""
+        if self.dispatch == "manual":
+            return True
+        if type is RequestType.CREATE:
+            return DEFAULT in self._handlers or type in self._handlers
+        return self._handler(type) is not None
+
     # ---- going out ------------------------------------------------------------------------------
 
     def _left(self, owned: bool) -> None:
-        """One of its requests is complete."""
+        """One of its requests is complete, or gone for good."""
         with self.device._lock:
             if owned:
                 self._owned -= 1
@@ -247,10 +313,13 @@ class Queue(Object, Handlers):
 
     # ---- retrieval ------------------------------------------------------------------------------
 
-    def retrieve_next(self) -> ReceivedRequest | None:
+    def retrieve_next(self, file: Any = None) -> ReceivedRequest | None:
         """The first waiting request, the driver's from now on; None where none waits.
 
-        Source: WdfIoQueueRetrieveNextRequest.
+        Args:
+            file: of that file object only.
+
+        Source: WdfIoQueueRetrieveNextRequest, WdfIoQueueRetrieveRequestByFileObject.
 
         Raises:
             InvalidDeviceStateError: a parallel queue.
@@ -260,10 +329,95 @@ class Queue(Object, Handlers):
             raise from_status(
                 st.STATUS_INVALID_DEVICE_STATE, f"{self!r} is parallel: it presents its requests"
             )
+        while True:
+            with self.device._lock:
+                if not self._dispatches or self._held:
+                    raise from_status(st.STATUS_WDF_PAUSED, f"{self!r} is stopped: start it first")
+                request = next((r for r in self._waiting if file in (None, r._irp.file)), None)
+                if request is None:
+                    return None
+                del self._waiting[request]
+                self._give(request)
+            if not self._is_empty_transfer(request):
+                request._presented = True
+                return request
+            request._refuse(st.STATUS_SUCCESS)
+
+    def find_request(
+        self, after: ReceivedRequest | None = None, file: Any = None
+    ) -> ReceivedRequest | None:
+        """Look for the next waiting request; it stays in the queue, with a reference on it.
+
+        Args:
+            after: what an earlier call found; None begins with the first.
+            file: of that file object only.
+
+        Returns:
+            The request, to be dereferenced; None at the end.
+
+        Raises:
+            InvalidDeviceStateError: not a manual queue.
+            MembufError: STATUS_NOT_FOUND: `after` is not in the queue any more.
+
+        Source: WdfIoQueueFindRequest.
+        """
+        self._check_manual()
         with self.device._lock:
-            if not self._dispatches or self._held:
-                raise from_status(st.STATUS_WDF_PAUSED, f"{self!r} is stopped: start it first")
-            return self._take() if self._waiting else None
+            if after is not None and after not in self._waiting:
+                raise from_status(st.STATUS_NOT_FOUND, f"{after!r} is not in {self!r} any more")
+            passed = after is None
+            for request in self._waiting:
+                if passed and file in (None, request._irp.file):
+                    request.reference()
+                    return request
+                passed = passed or request is after
+        return None
+
+    def retrieve_found(self, found: ReceivedRequest) -> None:
+        """Take a request that `find_request` found; it is the driver's from now on.
+
+        Raises:
+            InvalidDeviceStateError: not a manual queue.
+            MembufError: STATUS_NOT_FOUND: it is not in the queue any more.
+
+        Source: WdfIoQueueRetrieveFoundRequest.
+        """
+        self._check_manual()
+        with self.device._lock:
+            if found not in self._waiting:
+                raise from_status(st.STATUS_NOT_FOUND, f"{found!r} is not in {self!r} any more")
+            del self._waiting[found]
+            self._give(found)
+            found._presented = True
+
+    def _check_manual(self) -> None:
+        if self.dispatch != "manual":
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_REQUEST, f"{self!r} is not manual: it finds its requests"
+            )
+
+
+def _check(
+    dispatch: str, maximum: int | None, handlers: Mapping[RequestType, Handler] | None
+) -> int:
+    """The maximum of a new queue, its configuration checked in the framework's order."""
+    if dispatch not in {"sequential", "parallel", "manual"}:
+        raise InvalidParameterError(
+            f'dispatch must be "sequential", "parallel" or "manual"; got {dispatch!r}'
+        )
+    if handlers is not None and dispatch != "manual" and not handlers:
+        raise from_status(
+            st.STATUS_WDF_NO_CALLBACK, f"a {dispatch} queue needs a handler: it presents requests"
+        )
+    if handlers and dispatch == "manual":
+        raise InvalidParameterError("a manual queue takes no handlers: its driver retrieves")
+    if dispatch != "parallel":
+        if maximum:
+            raise InvalidParameterError(f"only a parallel queue has a maximum; got {maximum}")
+        return 1
+    if maximum == 0:
+        raise InvalidParameterError("maximum must be 1 or more: with 0 nothing would be presented")
+    return UNLIMITED if maximum is None else maximum
 
 
 def _end_cancelled(request: ReceivedRequest) -> None:
@@ -274,3 +428,14 @@ def _call_on_cancel(request: ReceivedRequest) -> None:
     callback, request._on_cancel = request._on_cancel, None
     if callback is not None and request._owner == _DRIVER:
         request.device._call(callback, request)
+
+
+def _deleted(queue: Queue) -> None:
+    """Nothing comes in any more, and what waits is cancelled."""
+    device = queue.device
+    with device._lock:
+        queue._accepts = False
+        queue._cancel_all()
+        if queue in device._queues:
+            device._queues.remove(queue)
+    queue._dispatch()

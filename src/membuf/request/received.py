@@ -24,11 +24,12 @@ from membuf._native import Memory, end_undeletable, set_undeletable
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.base.status import Status, nt_success
-from membuf.request import completing, retrieval
+from membuf.request import completing, retrieval, user_buffers
 from membuf.request.reports import report
 from membuf.request.request import Request
 
 if TYPE_CHECKING:
+    from membuf.mdl import Mdl
     from membuf.request.device import Device
     from membuf.request.irp import Irp
     from membuf.request.queue import Queue
@@ -82,6 +83,7 @@ class ReceivedRequest(Request):
 
     __slots__ = (
         "_has_callbacks",
+        "_in_caller",
         "_information_set",
         "_irp",
         "_mark",
@@ -90,7 +92,6 @@ class ReceivedRequest(Request):
         "_presented",
         "_queue",
         "_retrieved",
-        "_unsafe_allowed",
         "device",
         "type",
     )
@@ -108,7 +109,7 @@ class ReceivedRequest(Request):
         self._mark = _UNMARKED
         self._on_cancel: OnCancel | None = None
         self._information_set = 0
-        self._unsafe_allowed = False
+        self._in_caller = False
         self._has_callbacks = False
         self._retrieved: retrieval.Retrieved | None = None
         set_undeletable(self)
@@ -240,10 +241,12 @@ class ReceivedRequest(Request):
             end_undeletable(self)
         except ExceptionGroup as error:
             report(error, f"a callback of {self!r}")
-        held = None
-        if self._has_callbacks and self._retrieved is not None:
-            held = completing.find_hold(self)
-        self._retrieved = None
+        retrieved, held = self._retrieved, None
+        if retrieved is not None:
+            if self._has_callbacks:
+                held = completing.find_hold(self)
+            retrieved.free_mdls()
+            self._retrieved = None
         return held
 
     def _fail(self, error: BaseException, where: str) -> None:
@@ -475,6 +478,79 @@ class ReceivedRequest(Request):
         Source: WdfRequestRetrieveOutputBuffer.
         """
         return retrieval.buffer_of(retrieval.output_memory(self), minimum)
+
+    def input_mdl(self, *, one_slot: bool = False) -> Mdl:
+        """The MDL of what a write or control request brings; the framework's to free.
+
+        Args:
+            one_slot: have input and output share one built MDL, whichever was asked for first, as
+                the framework's source does.
+
+        Raises:
+            InvalidDeviceStateError: it has none by its type or access method.
+            BufferTooSmallError: it has no bytes.
+
+        Source: WdfRequestRetrieveInputWdmMdl.
+        """
+        return retrieval.input_mdl(self, one_slot)
+
+    def output_mdl(self, *, one_slot: bool = False) -> Mdl:
+        """The MDL of what a read or control request wants filled; see `input_mdl`.
+
+        Source: WdfRequestRetrieveOutputWdmMdl.
+        """
+        return retrieval.output_mdl(self, one_slot)
+
+    def unsafe_input_buffer(self, minimum: int = 0) -> memoryview | None:
+        """The originator's own input pointer, unchecked: neither I/O in on_in_caller_context alone.
+
+        Args:
+            minimum: bytes there must be.
+
+        Returns:
+            None where the originator gave none.
+
+        Raises:
+            InvalidDeviceStateError: elsewhere, or for another access method.
+            BufferTooSmallError: there are fewer.
+
+        Source: WdfRequestRetrieveUnsafeUserInputBuffer.
+        """
+        return user_buffers.unsafe_input(self, minimum)
+
+    def unsafe_output_buffer(self, minimum: int = 0) -> memoryview | None:
+        """The originator's own output pointer, unchecked; see `unsafe_input_buffer`.
+
+        Source: WdfRequestRetrieveUnsafeUserOutputBuffer.
+        """
+        return user_buffers.unsafe_output(self, minimum)
+
+    def probe_and_lock_for_read(self, buffer: Any, length: int | None = None) -> Memory:
+        """Lock pages of the originator's and make read-only memory of them, the request's child.
+
+        Args:
+            buffer: the originator's buffer, or one that it names.
+            length: its bytes; all of it if absent.
+
+        Raises:
+            InvalidDeviceStateError: the request is not the driver's.
+            MembufError: no bytes (STATUS_INVALID_USER_BUFFER).
+            AccessViolationError: another thread than the originator's, or pages that cannot be
+                accessed so; nothing is left behind.
+            InsufficientResourcesError: the system refuses to lock so much.
+
+        Source: WdfRequestProbeAndLockUserBufferForRead.
+        """
+        return user_buffers.probe_and_lock(self, buffer, length, "read")
+
+    def probe_and_lock_for_write(self, buffer: Any, length: int | None = None) -> Memory:
+        """Lock pages of the originator's and make writable memory of them.
+
+        Arguments and errors are those of `probe_and_lock_for_read`.
+
+        Source: WdfRequestProbeAndLockUserBufferForWrite.
+        """
+        return user_buffers.probe_and_lock(self, buffer, length, "write")
 
     # ---- inside ---------------------------------------------------------------------------------
 

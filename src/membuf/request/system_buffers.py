@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from membuf._native import LookasideList, Memory
-
-if TYPE_CHECKING:
-    from membuf._native import Object
 
 _SMALLEST: Final = 9  # 512 bytes
 _LARGEST: Final = 20  # 1 MiB; what is larger comes from the pool itself
@@ -17,10 +14,9 @@ TAG: Final = "IoSb"
 class SystemBuffers:
     """Lookaside lists by size class, a power of two each, made when they are first needed."""
 
-    __slots__ = ("_lists", "_owner")
+    __slots__ = ("_lists",)
 
-    def __init__(self, owner: Object) -> None:
-        self._owner = owner
+    def __init__(self) -> None:
         self._lists: dict[int, LookasideList] = {}
 
     def take(self, size: int, zero: bool) -> Memory:
@@ -36,6 +32,6 @@ class SystemBuffers:
         key = order << 1 | zero
         list_ = self._lists.get(key)
         if list_ is None:
-            list_ = LookasideList(1 << order, tag=TAG, zero=zero, parent=self._owner)
+            list_ = LookasideList(1 << order, tag=TAG, zero=zero)
             list_ = self._lists.setdefault(key, list_)
         return list_.allocate()
