@@ -38,6 +38,17 @@ static PyObject *hide_sites_below(PyObject *module, PyObject *folder)
     return site_hide(folder) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *unraisable(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyExceptionInstance_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "an exception, and where it was raised, are needed");
+        return NULL;
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(args[0]), args[0]);
+    PyErr_WriteUnraisable(args[1]);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"set_undeletable", set_undeletable, METH_O,
      "set_undeletable($module, object, /)\n--\n\nRefuse delete() on an object: its owner ends it."},
@@ -48,6 +59,8 @@ static PyMethodDef functions[] = {
     {"request_memory", FAST(memory_of_request),
      "request_memory($module, buffer, size, readonly, parent, /)\n--\n\n"
      "A memory object with source 'request' over the first bytes of a request's buffer."},
+    {"unraisable", FAST(unraisable),
+     "unraisable($module, error, where, /)\n--\n\nReport an error that no caller can receive (`sys.unraisablehook`)."},
     {"hide_sites_below", hide_sites_below, METH_O,
      "hide_sites_below($module, folder, /)\n--\n\nPass over the frames of a folder's files where sites are taken."},
     {NULL},

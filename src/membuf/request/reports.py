@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-from typing import Any, cast
+from membuf._native import unraisable
 
 
 def report(error: BaseException, where: str) -> None:
     """Hand an exception to `sys.unraisablehook`, with where it was raised."""
-    what = SimpleNamespace(
-        exc_type=type(error),
-        exc_value=error,
-        exc_traceback=error.__traceback__,
-        err_msg=f"Exception ignored in {where}",
-        object=None,
-    )
-    sys.unraisablehook(cast("Any", what))
+    unraisable(error, _Place(where))
+
+
+class _Place:
+    """Words that the hook shows as they are: it shows the repr of what it is given."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def __repr__(self) -> str:
+        return self._words
