@@ -61,7 +61,8 @@ _UNMARKED, _MARKED, _CANCELLED = Mark
 class ReceivedRequest(Request):
     """A request that a device received.
 
-    It can be formatted for a target and sent on like one's own; it stays its owner's to complete.
+    It can be formatted for a target and sent on like one's own, to the device's local target unless
+    `change_target` names another; it stays its owner's to complete.
 
     Attributes:
         type: what it asks for.
@@ -100,6 +101,7 @@ class ReceivedRequest(Request):
 
     def __init__(self, device: Device, irp: Irp) -> None:
         super().__init__()
+        self._target = device.target
         self.device = device
         self._irp = irp
         self.type = irp.major
