@@ -8,6 +8,7 @@ from typing import Any
 
 import membuf
 import membuf.verifier
+from tests.conformance.mdl_verbs import PythonMdlVerbs
 from tests.conformance.script import SUCCESS, Outcome, Run, Step
 
 SHORT_BUFFER = 256
@@ -203,7 +204,7 @@ class World:
             self.root.__exit__(None, None, None)
 
 
-class PythonFace(World):
+class PythonFace(PythonMdlVerbs, World):
     """`membuf`: objects and exceptions."""
 
     name = "python"

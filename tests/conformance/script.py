@@ -156,7 +156,7 @@ def status_name(status: Any) -> str:
 
 
 def number(text: str) -> int:
-    """A number of a row: a literal, or a sum or difference of literals, powers and known names.
+    """A number of a row: a literal, or arithmetic of literals, powers and known names.
 
     >>> number("2**32+16"), number("SIZE_MAX")
     (4294967312, 18446744073709551615)
@@ -174,6 +174,8 @@ def _value(node: ast.expr) -> int:
             return _value(left) + _value(right)
         case ast.BinOp(left=left, op=ast.Sub(), right=right):
             return _value(left) - _value(right)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _value(left) * _value(right)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
             return int(_value(left) ** _value(right))
         case ast.UnaryOp(op=ast.USub(), operand=operand):

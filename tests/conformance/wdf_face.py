@@ -8,13 +8,14 @@ from membuf import wdf
 from membuf.base.status import Status
 from membuf.wdf._descriptors import describe_part
 from tests.conformance.faces import World, ends
+from tests.conformance.mdl_verbs import WdfMdlVerbs
 from tests.conformance.script import NUMBERS, Outcome, Step, number, status_name
 
 POOL_TYPES = {"paged": wdf.PagedPool, None: wdf.NonPagedPoolNx}
 CONTEXT_SIZE = 16
 
 
-class WdfFace(World):
+class WdfFace(WdfMdlVerbs, World):
     """The framework's names: handles, statuses and bug checks."""
 
     name = "wdf"

@@ -12,6 +12,7 @@ from membuf.mdl import rules
 from membuf.mdl._system import Exporter
 from membuf.mdl.flags import MdlFlags
 from membuf.mdl.live import LiveMdl, owner_of
+from membuf.mdl.locks import page_locks
 from membuf.mdl.pages import (
     MAXIMUM_BYTE_COUNT,
     PAGE_SIZE,
@@ -20,6 +21,7 @@ from membuf.mdl.pages import (
     span_pages,
 )
 from membuf.memory import check_range
+from membuf.pool import NONPAGED
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -121,6 +123,14 @@ class Described(Exporter):
             if self._kind == "partial":
                 flags |= MdlFlags.PARTIAL_HAS_BEEN_MAPPED
         return flags
+
+    @property
+    def is_nonpaged(self) -> bool:
+        """Whether what it describes is non-paged pool, or kept in memory for another reason."""
+        buffer = self.life.buffer
+        while isinstance(buffer, memoryview):
+            buffer = buffer.obj
+        return getattr(buffer, "pool", None) == NONPAGED or page_locks.holds(*self._span())
 
     @property
     def freed(self) -> bool:

@@ -115,6 +115,14 @@ class Live:
         found = [reference() for reference in self._mdls.valuerefs()]
         return tuple(mdl.record() for mdl in found if mdl is not None and mdl.life.domain is domain)
 
+    def at(self, address: int) -> Mdl | None:
+        """One that describes the byte at an address, the youngest, or None."""
+        found = [reference() for reference in self._mdls.valuerefs()]
+        for mdl in reversed(found):
+            if mdl is not None and not mdl.freed and 0 <= address - mdl.address < len(mdl):
+                return mdl
+        return None
+
     def count_dropped(self, domain: Domain) -> None:
         """Count one that was dropped while locked or pinned."""
         self._dropped[domain] = self._dropped.get(domain, 0) + 1

@@ -140,16 +140,17 @@ class Mdl(Described):
 
     # ---- the system address ---------------------------------------------------------------------
 
-    def map(self, *, writable: bool = True) -> Pointer:
+    def map(self, *, writable: bool = True, first: bool = False) -> Pointer:
         """The bytes at their system address; the same at every call until they are unlocked.
 
         Args:
             writable: False makes what a first call gives read-only (MdlMappingNoWrite).
+            first: refuse where it has a system address already.
 
         Raises:
-            InvalidDeviceStateError: not locked (bug check C4, B3).
+            InvalidDeviceStateError: not locked (bug check C4, B3), or mapped before (B2).
 
-        Source: MmGetSystemAddressForMdlSafe.
+        Source: MmGetSystemAddressForMdlSafe, and MmMapLockedPagesSpecifyCache for `first`.
 
         >>> mdl = Mdl(bytearray(b"abc"))
         >>> mdl.lock()
@@ -159,9 +160,23 @@ class Mdl(Described):
         """
         self._check("map")
         self._check_pages("map")
+        if first and self.system_address is not None:
+            raise rules.mapped_before(self)
         if self._mapping is None:
             self._mapping = self._own_mapping(writable=writable)
         return self._mapping
+
+    def user_view(self, *, writable: bool = True) -> memoryview:
+        """The bytes as user mode would map them: as often as wanted, apart from `map`.
+
+        Raises:
+            InvalidDeviceStateError: not locked (bug check C4, B3), or non-paged (B2).
+
+        Source: MmMapLockedPagesSpecifyCache with UserMode.
+        """
+        self._check("map again")
+        self._check_pages("map again")
+        return self.buffer if writable else self.buffer.toreadonly()
 
     def unmap(self) -> None:
         """Give the system address back before the unlock that would.
@@ -432,6 +447,16 @@ class Mdl(Described):
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Undo what there is to undo, and free it.
+
+        >>> mdl = Mdl(bytearray(100))
+        >>> mdl.lock(); mdl.close()
+        >>> mdl.freed
+        True
+        """
         if self.freed:
             return
         if self._kind == "pages":

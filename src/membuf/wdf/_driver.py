@@ -17,8 +17,7 @@ from membuf._native import (
 from membuf.base.errors import BugCheck
 from membuf.base.tag import Tag
 from membuf.pool import Domain, current_domain, default_domain
-from membuf.wdf import _current
-from membuf.wdf._blocks import free_leaked
+from membuf.wdf import _blocks, _current, _mdls
 from membuf.wdf._bugcheck import violation
 from membuf.wdf.wdfbugcodes import WDF_REQUIRED_PARAMETER_IS_NULL
 
@@ -125,7 +124,8 @@ class Driver(Domain):
             self._end()
         finally:
             super().__exit__(kind, value, traceback)
-            free_leaked(self)
+            _blocks.free_leaked(self)
+            _mdls.free_leaked(self)
         if kind is None:
             self.raise_kept()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from membuf.mdl import Mdl
 from membuf.wdf._arguments import size_t, tag_number, ulong
 from membuf.wdf._blocks import give_back
 from membuf.wdf._driver import enter
+from membuf.wdf._mdls import free_header
 from membuf.wdf._pool import UNTAGGED, Refused, by_flags, by_type, refuse
 from membuf.wdf.wdm.constants import (
     EX_POOL_PRIORITY,
@@ -275,7 +277,7 @@ def ExFreePool(P: object) -> None:
     """Free a block, whatever its tag.
 
     Args:
-        P: the block, a view of its first byte, or its address.
+        P: the block, a view of its first byte, its address, or an MDL after MmFreePagesFromMdl.
 
     Raises:
         BugCheck: BAD_POOL_CALLER, 7 for a block freed before, 0x46 for what is no block.
@@ -287,7 +289,10 @@ def ExFreePool(P: object) -> None:
     True
     """
     enter()
-    give_back(P, 0)
+    if isinstance(P, Mdl):
+        free_header(P)
+    else:
+        give_back(P, 0)
 
 
 def ExFreePoolWithTag(P: object, Tag: SupportsIndex | bytes) -> None:
