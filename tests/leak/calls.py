@@ -158,11 +158,12 @@ def _collection() -> None:
         idle.add(membuf.Object())
 
 
-@covers("SpinLock", "SpinLock.acquire", "SpinLock.release", "SpinLock.locked")
+@covers("SpinLock", "SpinLock.acquire", "SpinLock.release", "SpinLock.locked", "SpinLock.held")
 def _spin_lock() -> None:
     lock = membuf.SpinLock("lock", on_cleanup=quiet, on_destroy=quiet)
     lock.acquire()
     assert lock.locked
+    assert lock.held
     with refused(membuf.InvalidDeviceStateError):
         lock.acquire()
     lock.release()
@@ -175,13 +176,14 @@ def _spin_lock() -> None:
         lock.acquire()
 
 
-@covers("WaitLock", "WaitLock.acquire", "WaitLock.release", "WaitLock.locked")
+@covers("WaitLock", "WaitLock.acquire", "WaitLock.release", "WaitLock.locked", "WaitLock.held")
 def _wait_lock() -> None:
     with membuf.WaitLock() as lock:
         assert not lock.acquire(timeout=0)
         with refused(membuf.InvalidDeviceStateError):
             lock.acquire()
     assert not lock.locked
+    assert not lock.held
 
 
 @covers(

@@ -39,6 +39,8 @@ def test_it_is_held_inside_of_with(lock: Any) -> None:
     with lock as held:
         assert held is lock
         assert lock.locked
+        assert lock.held
+        assert in_thread(lambda: lock.held) == [False]
     assert not lock.locked
     assert not lock.deleted
 

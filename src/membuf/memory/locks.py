@@ -40,6 +40,11 @@ class _Lock(Object):
         """Whether some thread holds it."""
         return self._lock.locked()
 
+    @property
+    def held(self) -> bool:
+        """Whether this thread holds it."""
+        return self._holder == threading.get_ident()
+
     def release(self) -> None:
         """Let the next thread have it.
 
@@ -48,7 +53,7 @@ class _Lock(Object):
 
         Source: WdfSpinLockRelease, WdfWaitLockRelease.
         """
-        if self._holder != threading.get_ident():
+        if not self.held:
             whose = "nobody" if self._holder is None else "another thread"
             raise from_status(
                 STATUS_INVALID_DEVICE_REQUEST,
@@ -60,7 +65,7 @@ class _Lock(Object):
 
     def _acquire(self, timeout: float | None) -> bool:
         self._check_alive()
-        if timeout is None and self._holder == threading.get_ident():
+        if timeout is None and self.held:
             raise from_status(
                 STATUS_INVALID_DEVICE_REQUEST,
                 f"cannot acquire {self!r}: this thread holds it already, and would wait forever",

@@ -343,7 +343,7 @@ class Device(Powered):
             return
         if self.deleted:
             irp.complete(st.STATUS_NO_SUCH_DEVICE, 0)
-        elif self._in_caller is not None:
+        elif self._in_caller is not None and (irp.major is not _CREATE or _CREATE in self._routes):
             request = self._received(irp)
             if not request.completed:
                 self._call_in_caller(self._in_caller, request)

@@ -45,6 +45,45 @@ def create(
     return STATUS_SUCCESS, made
 
 
+def create_then_dress(
+    driver: Driver, attributes: WDF_OBJECT_ATTRIBUTES | None, make: Callable[[], Made]
+) -> tuple[Status, Made | None]:
+    """The same for an object whose type has callbacks of its own, and takes none of a caller.
+
+    Args:
+        driver: whose callbacks these are.
+        attributes: already validated.
+        make: takes nothing.
+    """
+    status, space = prepare(attributes)
+    if status != STATUS_SUCCESS:
+        return STATUS_INSUFFICIENT_RESOURCES, None
+    try:
+        made = make()
+    except MembufError as error:
+        return status_of(error), None
+    dress(driver, attributes, space, made)
+    return STATUS_SUCCESS, made
+
+
+def dress(
+    driver: Driver,
+    attributes: WDF_OBJECT_ATTRIBUTES | None,
+    space: ContextSpace | None,
+    made: Object,
+) -> None:
+    """Give an object the callbacks of attributes, and the space prepared for its context."""
+    on_cleanup, on_destroy = callbacks(driver, attributes)
+    if attributes is not None and attributes.ContextTypeInfo is not None and space is not None:
+        attach(made, attributes.ContextTypeInfo, space, on_cleanup, on_destroy)
+    elif on_cleanup is not None or on_destroy is not None:
+        made.add_context(_Callbacks, on_cleanup=on_cleanup, on_destroy=on_destroy)
+
+
+class _Callbacks:
+    """The type under which an object carries callbacks without a context."""
+
+
 def parent_of(driver: Driver, attributes: WDF_OBJECT_ATTRIBUTES | None) -> Object:
     """The parent that attributes name, or the driver."""
     named = None if attributes is None else attributes.ParentObject
@@ -55,10 +94,13 @@ def callbacks(driver: Driver | None, attributes: WDF_OBJECT_ATTRIBUTES | None) -
     """The cleanup and destroy callbacks of attributes, set to run under the driver."""
     if attributes is None:
         return None, None
-    pair = attributes.EvtCleanupCallback, attributes.EvtDestroyCallback
+    cleanup, destroy = attributes.EvtCleanupCallback, attributes.EvtDestroyCallback
     if driver is None:
-        return pair
-    return driver.callback(pair[0]), driver.callback(pair[1])
+        return cleanup, destroy
+    return (
+        driver.callback("EvtCleanupCallback", cleanup),
+        driver.callback("EvtDestroyCallback", destroy),
+    )
 
 
 def give_context(

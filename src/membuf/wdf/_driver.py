@@ -9,21 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from membuf._native import (
+    Object,
     domain_variable,
     end_undeletable,
     hide_sites_below,
     set_undeletable,
 )
-from membuf.base.errors import BugCheck
+from membuf.base.errors import BugCheck, InvalidDeviceStateError, from_status
+from membuf.base.status import Status, nt_success
 from membuf.base.tag import Tag
 from membuf.pool import Domain, current_domain, default_domain
 from membuf.wdf import _blocks, _current, _mdls
 from membuf.wdf._bugcheck import violation
+from membuf.wdf._device_init import WDFDEVICE_INIT
 from membuf.wdf.wdfbugcodes import WDF_REQUIRED_PARAMETER_IS_NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import TracebackType
+
+    from membuf.request import Device
 
 OnBugCheck = Literal["raise", "poison", "abort"]
 
@@ -64,7 +69,9 @@ class Driver(Domain):
         nx_optin: let the executable pool types mean the non-executable ones.
         quota: bytes that the ...QuotaTag calls may hold together, None for no limit.
         on_bugcheck: "raise", "poison" (every later call raises it again) or "abort" (the process).
+        on_device_add: EvtDriverDeviceAdd, called with the driver and an init; see `add_device`.
         on_unload: EvtDriverUnload, called with the driver.
+        listener: told the framework's name of each callback before it is called.
         kept: bug checks that no caller could receive, oldest first.
         ended: whether it is unloaded.
 
@@ -99,7 +106,9 @@ class Driver(Domain):
         )
         self.service, self.strict, self.verifier = service, strict, verifier
         self.nx_optin, self.quota, self.on_bugcheck = nx_optin, quota, on_bugcheck
+        self.on_device_add: Callable[[Driver, WDFDEVICE_INIT], object] | None = None
         self.on_unload: Callable[[Driver], object] | None = None
+        self.listener: Callable[[str], object] | None = None
         self.kept: list[BugCheck] = []
         self._poison: BugCheck | None = None
         self.ended = False
@@ -130,7 +139,7 @@ class Driver(Domain):
             self.raise_kept()
 
     def _end(self) -> None:
-        unload = self.callback(self.on_unload)
+        unload = self.callback("EvtDriverUnload", self.on_unload)
         try:
             if unload is not None:
                 unload(self)
@@ -173,10 +182,16 @@ class Driver(Domain):
             domain_variable.reset(domain)
             _current.drivers.reset(drivers)
 
-    def callback(self, function: Callable[[Any], object] | None) -> Callable[[Any], None] | None:
+    def callback(
+        self, name: str, function: Callable[[Any], object] | None
+    ) -> Callable[[Any], None] | None:
         """The function, set to run under this driver in whatever thread calls it.
 
         A bug check that it does not catch is kept: the core, which calls, has no use for it.
+
+        Args:
+            name: what the framework calls it.
+            function: the driver's, or None.
         """
         if function is None:
             return None
@@ -185,12 +200,50 @@ class Driver(Domain):
 
         def run(owner: Any) -> None:
             with self.running():
+                self.heard(name)
                 try:
                     function(owner)
                 except BugCheck as error:
                     self.kept.append(error)
 
         return run
+
+    def heard(self, name: str) -> None:
+        """Tell who watches the driver that one of its callbacks is about to be called."""
+        if self.listener is not None:
+            self.listener(name)
+
+    def add_device(self, name: str | None = None, lower: Any = None) -> Device:
+        """Have EvtDriverDeviceAdd make a device, and start it: what is done for found hardware.
+
+        Args:
+            name: what `device:` targets call it, unless the driver names it.
+            lower: the I/O target below it, or None.
+
+        Raises:
+            MembufError: the callback's status, where that is no success; nothing is left then.
+            InvalidDeviceStateError: it made no device.
+            BugCheck: what the callback ran into.
+        """
+        init = WDFDEVICE_INIT(self, name=name, lower=lower)
+        status = Status(self._call_device_add(init))
+        device = init.device
+        if not nt_success(status) and device is not None:
+            end_undeletable(device)
+        if not nt_success(status):
+            raise from_status(status, f"EvtDriverDeviceAdd of {self!r} answered {status}")
+        if device is None:
+            reason = f"EvtDriverDeviceAdd of {self!r} made no device: it must call WdfDeviceCreate"
+            raise InvalidDeviceStateError(reason)
+        device.start()
+        return device
+
+    def _call_device_add(self, init: WDFDEVICE_INIT) -> Any:
+        if self.on_device_add is None:
+            raise InvalidDeviceStateError(f"{self!r} has no EvtDriverDeviceAdd")
+        with self.running():
+            self.heard("EvtDriverDeviceAdd")
+            return self.on_device_add(self, init)
 
     def bug_checked(self, error: BugCheck) -> None:
         """Hear of a bug check that one of the driver's calls is about to raise."""
@@ -239,3 +292,17 @@ def need_driver(call: str) -> Driver:
             reason=f"{call} needs a driver: call WdfDriverCreate, or use membuf.wdf.driver(...)",
         )
     return driver
+
+
+def driver_of(thing: Object) -> Driver:
+    """The driver whose an object is: the one above it, or else the current one.
+
+    Raises:
+        BugCheck: there is neither.
+    """
+    at: Object | None = thing
+    while at is not None:
+        if isinstance(at, Driver):
+            return at
+        at = at.parent
+    return need_driver(f"a callback of {thing!r}")

@@ -36,7 +36,7 @@ class WDF_DRIVER_CONFIG:
 
     Attributes:
         Size: of this structure, `SIZEOF`.
-        EvtDriverDeviceAdd: not called yet: devices come with the receiving side.
+        EvtDriverDeviceAdd: (driver, device init), called by `Driver.add_device`.
         EvtDriverUnload: called with the driver when it is unloaded.
         DriverInitFlags: no flag means anything yet.
         DriverPoolTag: the default tag, 0 for one made from the service's name.
@@ -118,7 +118,7 @@ def WdfDriverCreate(
         verifier=verifier,
         on_bugcheck=on_bugcheck,
     )
-    made.on_unload = config.EvtDriverUnload
+    made.on_device_add, made.on_unload = config.EvtDriverDeviceAdd, config.EvtDriverUnload
     _add_callbacks(made, DriverAttributes)
     give_context(made, DriverAttributes, space)
     made.make_current()

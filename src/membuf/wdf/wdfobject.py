@@ -13,9 +13,11 @@ from membuf.base.status import (
     STATUS_NOT_FOUND,
     STATUS_OBJECT_NAME_EXISTS,
     STATUS_OBJECT_NAME_INVALID,
+    STATUS_OBJECT_PATH_INVALID,
     STATUS_SUCCESS,
     Status,
 )
+from membuf.request.retrieval import is_embedded
 from membuf.wdf._arguments import handle, handle_not_null, handle_of_any_age, not_null, ulong
 from membuf.wdf._attributes import (
     WDF_EXECUTION_LEVEL,
@@ -25,7 +27,8 @@ from membuf.wdf._attributes import (
     check_parent_handle,
     validate,
 )
-from membuf.wdf._bugcheck import debug_break, status_of, violation
+from membuf.wdf._bugcheck import debug_break, perform, status_of, violation
+from membuf.wdf._callback_locks import lock_of
 from membuf.wdf._contexts import attach, prepare, space_of
 from membuf.wdf._create import callbacks, create, parent_of
 from membuf.wdf._driver import enter, need_driver
@@ -35,7 +38,7 @@ from membuf.wdf.wdfbugcodes import (
     WDF_INVALID_LOCK_OPERATION,
     WDF_OBJECT_ERROR,
 )
-from membuf.wdf.wdftypes import WDFOBJECT
+from membuf.wdf.wdftypes import WDFOBJECT, WDFWAITLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -420,6 +423,8 @@ def WdfObjectAllocateContext(
     info = ContextAttributes.ContextTypeInfo
     if info is None:
         return STATUS_OBJECT_NAME_INVALID, None
+    if is_embedded(owner):
+        return STATUS_OBJECT_PATH_INVALID, None
     status, space = prepare(ContextAttributes)
     if space is None:
         return status, None
@@ -478,39 +483,42 @@ def WdfObjectContextGetObject(ContextPointer: object) -> WDFOBJECT:
 # ---- locks ---------------------------------------------------------------------------------------
 
 
-def WdfObjectAcquireLock(Object: WDFOBJECT | None) -> NoReturn:
-    """Acquire an object's callback lock; no object of this version has one.
+def WdfObjectAcquireLock(Object: WDFOBJECT | None) -> None:
+    """Acquire the callback lock of a device, queue or file object.
+
+    The framework holds it around callbacks where SynchronizationScope says so.
 
     Raises:
-        BugCheck: WDF_INVALID_LOCK_OPERATION.
+        BugCheck: WDF_INVALID_LOCK_OPERATION for an object of another kind, WDF_RECURSIVE_LOCK
+            where this thread holds it already; not a live handle.
 
-    >>> import membuf.wdf
-    >>> with membuf.wdf.driver("Sample") as d:
-    ...     WdfObjectAcquireLock(d)
-    Traceback (most recent call last):
-    ...
-    membuf.BugCheck: WDF_VIOLATION (0x10D, 0xB, ...
+    >>> import membuf
+    >>> device = membuf.Device("acquire-lock-doc")
+    >>> WdfObjectAcquireLock(device)
+    >>> WdfObjectReleaseLock(device)
     """
-    _no_lock(Object)
+    perform(_lock(Object).acquire)
 
 
-def WdfObjectReleaseLock(Object: WDFOBJECT | None) -> NoReturn:
-    """Release an object's callback lock; no object of this version has one.
+def WdfObjectReleaseLock(Object: WDFOBJECT | None) -> None:
+    """Release the callback lock of a device, queue or file object.
 
     Raises:
-        BugCheck: WDF_INVALID_LOCK_OPERATION.
+        BugCheck: WDF_INVALID_LOCK_OPERATION for an object of another kind, and where this thread
+            does not hold it; not a live handle.
 
-    >>> import membuf.wdf
-    >>> with membuf.wdf.driver("Sample") as d:
-    ...     WdfObjectReleaseLock(d)
-    Traceback (most recent call last):
-    ...
-    membuf.BugCheck: WDF_VIOLATION (0x10D, 0xB, ...
+    >>> import membuf
+    >>> device = membuf.Device("release-lock-doc")
+    >>> WdfObjectAcquireLock(device)
+    >>> WdfObjectReleaseLock(device)
     """
-    _no_lock(Object)
+    perform(_lock(Object).release)
 
 
-def _no_lock(candidate: WDFOBJECT | None) -> NoReturn:
+def _lock(candidate: WDFOBJECT | None) -> WDFWAITLOCK:
     enter()
     owner = handle(candidate, WDFOBJECT, "Object")
-    violation(WDF_INVALID_LOCK_OPERATION, owner, reason=f"{owner!r} has no callback lock")
+    lock = lock_of(owner)
+    if lock is None:
+        violation(WDF_INVALID_LOCK_OPERATION, owner, reason=f"{owner!r} has no callback lock")
+    return lock

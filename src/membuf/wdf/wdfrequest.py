@@ -1,8 +1,47 @@
-"""wdfrequest.h: so far its enumerations."""
+"""wdfrequest.h: requests."""
 
 from enum import IntEnum
 
+from membuf.wdf._ownership import (
+    WdfRequestComplete,
+    WdfRequestCompleteWithInformation,
+    WdfRequestCompleteWithPriorityBoost,
+    WdfRequestForwardToIoQueue,
+    WdfRequestGetInformation,
+    WdfRequestIsCanceled,
+    WdfRequestMarkCancelable,
+    WdfRequestMarkCancelableEx,
+    WdfRequestRequeue,
+    WdfRequestSetInformation,
+    WdfRequestStopAcknowledge,
+    WdfRequestUnmarkCancelable,
+)
+from membuf.wdf._request_parameters import (
+    WDF_REQUEST_PARAMETERS,
+    WDF_REQUEST_PARAMETERS_INIT,
+    WdfRequestGetFileObject,
+    WdfRequestGetIoQueue,
+    WdfRequestGetParameters,
+    WdfRequestGetRequestorMode,
+    WdfRequestIsFrom32BitProcess,
+    WdfRequestIsReserved,
+)
+from membuf.wdf._retrieval import (
+    WdfRequestProbeAndLockUserBufferForRead,
+    WdfRequestProbeAndLockUserBufferForWrite,
+    WdfRequestRetrieveInputBuffer,
+    WdfRequestRetrieveInputMemory,
+    WdfRequestRetrieveInputWdmMdl,
+    WdfRequestRetrieveOutputBuffer,
+    WdfRequestRetrieveOutputMemory,
+    WdfRequestRetrieveOutputWdmMdl,
+    WdfRequestRetrieveUnsafeUserInputBuffer,
+    WdfRequestRetrieveUnsafeUserOutputBuffer,
+)
+
 __all__ = [
+    "WDF_REQUEST_PARAMETERS",
+    "WDF_REQUEST_PARAMETERS_INIT",
     "WDF_REQUEST_REUSE_FLAGS",
     "WDF_REQUEST_REUSE_MUST_COMPLETE",
     "WDF_REQUEST_REUSE_NO_FLAGS",
@@ -13,6 +52,33 @@ __all__ = [
     "WDF_REQUEST_SEND_OPTION_SYNCHRONOUS",
     "WDF_REQUEST_SEND_OPTION_TIMEOUT",
     "WDF_REQUEST_TYPE",
+    "WdfRequestComplete",
+    "WdfRequestCompleteWithInformation",
+    "WdfRequestCompleteWithPriorityBoost",
+    "WdfRequestForwardToIoQueue",
+    "WdfRequestGetFileObject",
+    "WdfRequestGetInformation",
+    "WdfRequestGetIoQueue",
+    "WdfRequestGetParameters",
+    "WdfRequestGetRequestorMode",
+    "WdfRequestIsCanceled",
+    "WdfRequestIsFrom32BitProcess",
+    "WdfRequestIsReserved",
+    "WdfRequestMarkCancelable",
+    "WdfRequestMarkCancelableEx",
+    "WdfRequestProbeAndLockUserBufferForRead",
+    "WdfRequestProbeAndLockUserBufferForWrite",
+    "WdfRequestRequeue",
+    "WdfRequestRetrieveInputBuffer",
+    "WdfRequestRetrieveInputMemory",
+    "WdfRequestRetrieveInputWdmMdl",
+    "WdfRequestRetrieveOutputBuffer",
+    "WdfRequestRetrieveOutputMemory",
+    "WdfRequestRetrieveOutputWdmMdl",
+    "WdfRequestRetrieveUnsafeUserInputBuffer",
+    "WdfRequestRetrieveUnsafeUserOutputBuffer",
+    "WdfRequestSetInformation",
+    "WdfRequestStopAcknowledge",
     "WdfRequestTypeCleanup",
     "WdfRequestTypeClose",
     "WdfRequestTypeCreate",
@@ -23,6 +89,7 @@ __all__ = [
     "WdfRequestTypeRead",
     "WdfRequestTypeUsb",
     "WdfRequestTypeWrite",
+    "WdfRequestUnmarkCancelable",
 ]
 
 

@@ -8,14 +8,24 @@ from membuf._native import Object as WDFOBJECT
 from membuf.memory import Collection as WDFCOLLECTION
 from membuf.memory import SpinLock as WDFSPINLOCK
 from membuf.memory import WaitLock as WDFWAITLOCK
+from membuf.request import Device as WDFDEVICE
+from membuf.request import FileObject as WDFFILEOBJECT
+from membuf.request import Queue as WDFQUEUE
+from membuf.request import Request as WDFREQUEST
+from membuf.wdf._device_init import WDFDEVICE_INIT
 from membuf.wdf._driver import Driver as WDFDRIVER
 
 __all__ = [
     "WDFCOLLECTION",
+    "WDFDEVICE",
+    "WDFDEVICE_INIT",
     "WDFDRIVER",
+    "WDFFILEOBJECT",
     "WDFLOOKASIDE",
     "WDFMEMORY",
     "WDFOBJECT",
+    "WDFQUEUE",
+    "WDFREQUEST",
     "WDFSPINLOCK",
     "WDFWAITLOCK",
     "WDF_TRI_STATE",
