@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from membuf._native import Memory
 from membuf.base.errors import InsufficientResourcesError
-from membuf.base.status import nt_error
 from membuf.mdl import Mdl
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
@@ -22,6 +21,8 @@ from membuf.request.ioctl import BUFFERED_METHOD, IN_DIRECT, NEITHER_METHOD
 if TYPE_CHECKING:
     from membuf.request.device import Device
     from membuf.request.irp import Irp
+
+_ERROR: Final = 0xC000_0000
 
 Finish = Callable[["Irp"], None]
 """Called when the packet has come back: bytes are copied back, and what was attached is let go."""
@@ -92,7 +93,7 @@ def _attach_copy(
 
     def finish(irp: Irp) -> None:
         information = irp.information
-        if wanted and information and not nt_error(irp.status):
+        if wanted and information and irp.status < _ERROR:
             _copy_back(system, destination, min(information, wanted))
         irp.system_buffer = None
         system.delete()

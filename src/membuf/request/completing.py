@@ -18,6 +18,7 @@ from membuf.request.reports import report
 
 if TYPE_CHECKING:
     from membuf.request.irp import Irp
+    from membuf.request.protocol import Packet
     from membuf.request.queue import Queue
     from membuf.request.received import ReceivedRequest
 
@@ -94,12 +95,14 @@ def holds(memory: Memory) -> int:
         return 0
 
 
-def end_dropped(irp: Irp, queue: Queue | None, name: str) -> None:
+def end_dropped(irp: Irp, queue: Queue | None, packet: Packet | None, name: str) -> None:
     """The end of a request that its driver dropped."""
     error = from_status(
         st.STATUS_INTERNAL_ERROR, f"{name} was dropped by its driver without being completed"
     )
     report(error, "a driver's handlers")
+    if packet is not None:
+        packet.release()
     try:
         irp.complete(st.STATUS_INTERNAL_ERROR, 0)
     finally:

@@ -9,9 +9,11 @@ from functools import partial
 
 from membuf.base import status as st
 from membuf.base.errors import from_status
-from membuf.base.status import Status, nt_error, nt_success
+from membuf.base.status import Status, nt_error
 from membuf.request.attaching import Finish, nothing
 from membuf.request.irp import Irp
+
+_WARNING = 0x8000_0000
 
 Listener = Callable[[], object]
 
@@ -82,7 +84,7 @@ class Pending:
             MembufError: no success; `.information`, and for a warning `.output`, come with it.
         """
         irp = self.irp
-        if nt_success(irp.status):
+        if irp.status < _WARNING:
             return irp.information
         operands: dict[str, object] = {"information": irp.information}
         if self._output is not None:
@@ -122,14 +124,13 @@ class Pending:
 
     def _completed(self, irp: Irp) -> None:
         self._finish(irp)
-        status, view = irp.status, self._view
-        if view is not None and not nt_success(status) and not nt_error(status):
-            self._output = bytes(view[: irp.information])
+        if irp.status >= _WARNING and self._view is not None and not nt_error(irp.status):
+            self._output = bytes(self._view[: irp.information])
         # The originator may do with its buffer what it likes now.
         self._finish, self._view = nothing, None
         with _ends:
             self._done = True
-            listeners, self._listeners = self._listeners, []
+            listeners = self._listeners
         for listener in listeners:
             listener()
 

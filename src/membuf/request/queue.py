@@ -145,14 +145,32 @@ class Queue(Stateful, Handlers):
 
     def _arrive(self, request: ReceivedRequest) -> None:
         """A new request."""
+        me = get_ident()
+        job: Job | None = None
         with self.device._lock:
             accepted = self._accepts and not self.deleted
-            if accepted:
+            if accepted and self._passes_through(request, me):
+                job = self._present, request
+            elif accepted:
                 self._enter(request)
-        if accepted:
-            self._dispatch()
-        else:
+                job = self._begin(me)
+        if job is not None:
+            self._run(me, job)
+        elif not accepted:
             request._refuse(st.STATUS_INVALID_DEVICE_STATE)
+
+    def _passes_through(self, request: ReceivedRequest, me: int) -> bool:
+        """Under the lock: whether it is presented at once, so that nobody sees it wait."""
+        if self._waiting or self._jobs or me in self._running or not self._may_present(me):
+            return False
+        if request._irp.cancelled:
+            return False
+        request._queue = self
+        self._owned += 1
+        self._running.add(me)
+        if self.dispatch == "sequential":
+            self._presenter = me
+        return True
 
     def _enter(self, request: ReceivedRequest, head: bool = False) -> None:
         """Under the lock: the framework's again, at the end or the head."""
@@ -206,22 +224,32 @@ class Queue(Stateful, Handlers):
 
     def _dispatch(self) -> None:
         """Run what is to be run, unless this thread is in the middle of it."""
-        me, lock, running = get_ident(), self.device._lock, self._running
-        with lock:
-            if me in running:
-                return
-            job = self._next_job(me)
-            if job is None:
-                return
-            running.add(me)
+        me = get_ident()
+        with self.device._lock:
+            job = self._begin(me)
+        if job is not None:
+            self._run(me, job)
+
+    def _begin(self, me: int) -> Job | None:
+        """Under the lock: the first job for this thread, unless it is in the middle of one."""
+        if me in self._running:
+            return None
+        job = self._next_job(me)
+        if job is not None:
+            self._running.add(me)
+        return job
+
+    def _run(self, me: int, job: Job | None) -> None:
+        """Run jobs until there are none; nothing is locked while one runs."""
+        lock = self.device._lock
         try:
-            while job is not None:
-                with presenting:
+            with presenting:
+                while job is not None:
                     job[0](job[1])
-                with lock:
-                    job = self._next_job(me)
-                    if job is None:
-                        self._leave(me)
+                    with lock:
+                        job = self._next_job(me)
+                        if job is None:
+                            self._leave(me)
         except BaseException:
             with lock:
                 self._leave(me)
@@ -241,19 +269,22 @@ class Queue(Stateful, Handlers):
             self._ready_due = False
             if self._on_ready is not None and self._waiting:
                 return self._call_on_ready, self._on_ready
-        if self._waiting and self._may_present() and self._presenter in (None, me):
+        if self._waiting and self._may_present(me):
             if self.dispatch == "sequential":
                 self._presenter = me  # others may call back meanwhile, but not present
             return self._present, self._take()
+        if self._on_idle is None and self._on_empty is None:
+            return None
         callback = self._take_callback()
         return None if callback is None else (self.device._call_back(callback), self)
 
-    def _may_present(self) -> bool:
+    def _may_present(self, me: int) -> bool:
         return (
             self._dispatches
+            and self._owned < self.maximum
             and not self._held
             and self.dispatch != "manual"
-            and self._owned < self.maximum
+            and self._presenter in (None, me)
         )
 
     def _call_on_ready(self, handler: Handler) -> None:
@@ -304,12 +335,15 @@ class Queue(Stateful, Handlers):
 
     def _left(self, owned: bool) -> None:
         """One of its requests is complete, or gone for good."""
+        me = get_ident()
         with self.device._lock:
             if owned:
                 self._owned -= 1
             else:
                 self._ending -= 1
-        self._dispatch()
+            job = self._begin(me)
+        if job is not None:
+            self._run(me, job)
 
     # ---- retrieval ------------------------------------------------------------------------------
 

@@ -54,6 +54,8 @@ class Mark(IntEnum):
     CANCELLED = 2  # the callback ran or will
 
 
+_WARNING = 0x8000_0000
+
 _FRAMEWORK, _DRIVER, _ENDING, _GONE = Owner
 _UNMARKED, _MARKED, _CANCELLED = Mark
 
@@ -198,7 +200,7 @@ class ReceivedRequest(Request):
             information = self._information_set
         self._claim("complete")
         try:
-            if information and nt_success(status):
+            if information and status < _WARNING:
                 completing.check_information(self, information)
             if self._packet is not None:
                 self._unformat()
@@ -270,7 +272,8 @@ class ReceivedRequest(Request):
         # From wherever garbage is collected, with any lock held: a thread of its own completes it.
         if getattr(self, "_owner", _GONE) == _DRIVER and not sys.is_finalizing():
             self._owner = _GONE
-            _thread.start_new_thread(completing.end_dropped, (self._irp, self._queue, repr(self)))
+            lost = (self._irp, self._queue, self._packet, repr(self))
+            _thread.start_new_thread(completing.end_dropped, lost)
 
     # ---- cancelling -----------------------------------------------------------------------------
 

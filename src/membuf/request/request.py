@@ -71,7 +71,8 @@ class Request(Formatting):
         self._status = st.STATUS_SUCCESS
         self._failure: MembufError | None = None
         self._information = 0
-        self.add_context(_Ending, on_cleanup=Request._disposed)
+        if self.own:  # a received one holds nothing any more when it is deleted
+            self.add_context(_Ending, on_cleanup=Request._disposed)
 
     # ---- sending --------------------------------------------------------------------------------
 

@@ -62,6 +62,8 @@ class Retrieved:
 
     def free_mdls(self) -> None:
         """The request is over: what was built for it goes."""
+        if self.input_mdl is None and self.output_mdl is None:
+            return
         for mdl in {id(mdl): mdl for mdl in (self.input_mdl, self.output_mdl) if mdl}.values():
             mdl._framework_owner = None
             mdl.free()
