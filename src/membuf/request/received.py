@@ -559,6 +559,9 @@ class ReceivedRequest(Request):
 
     # ---- inside ---------------------------------------------------------------------------------
 
+    def _watch_end(self) -> None:
+        """Its completion lets its memory go, before it is deleted."""
+
     def add_context(self, type: Any, **callbacks: Any) -> Any:
         """See `Object.add_context`."""
         if callbacks:

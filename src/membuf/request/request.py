@@ -71,8 +71,7 @@ class Request(Formatting):
         self._status = st.STATUS_SUCCESS
         self._failure: MembufError | None = None
         self._information = 0
-        if self.own:  # a received one holds nothing any more when it is deleted
-            self.add_context(_Ending, on_cleanup=Request._disposed)
+        self._watch_end()
 
     # ---- sending --------------------------------------------------------------------------------
 
@@ -323,6 +322,10 @@ class Request(Formatting):
                 routine(self, self._target, self.completion, context)
         finally:
             self.dereference("sent")
+
+    def _watch_end(self) -> None:
+        """Have `_disposed` called when it is deleted."""
+        self.add_context(_Ending, on_cleanup=Request._disposed)
 
     def _disposed(self) -> None:
         """The request is deleted: nothing of it holds memory any longer than its transfer does."""
