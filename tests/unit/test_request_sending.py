@@ -306,7 +306,7 @@ def test_a_formatted_request_is_forgotten_only_after_a_reuse() -> None:
 
 def test_a_forgotten_request_needs_a_target_that_takes_it() -> None:
     target = PlainTarget()
-    target.stack_depth = 2
+    target.stack_depth = 3
     request = Received(2)
     call = lambda: request.send(send_and_forget=True)  # noqa: E731
     assert status_of(call) == st.STATUS_INVALID_DEVICE_STATE

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from membuf.bus.file import Extent, FileTarget
+from membuf.bus.filters import copy_on_write
 from membuf.bus.limits import Limits
-from membuf.bus.registry import open_target, register_scheme
+from membuf.bus.registry import open_target, register_filter, register_scheme
 
-__all__ = ["Extent", "FileTarget", "Limits", "open_target", "register_scheme"]
+__all__ = [
+    "Extent",
+    "FileTarget",
+    "Limits",
+    "copy_on_write",
+    "open_target",
+    "register_filter",
+    "register_scheme",
+]

@@ -287,7 +287,7 @@ class Request(Formatting):
             )
         if target is None:
             raise self._refused(st.STATUS_INVALID_DEVICE_STATE, "has no target: give it one first")
-        if not self._fits(target):
+        if self.irp.location < target.stack_depth:  # its own location is left to the target
             raise self._refused(st.STATUS_REQUEST_NOT_ACCEPTED, "has too few stack locations")
         self._check_accepts(target, ignore_state=True)
         self._unformat()

@@ -9,6 +9,7 @@ cdef class Gate:
     cdef readonly unsigned long long reads
     cdef readonly unsigned long long writes
     cdef readonly unsigned long long flushes
+    cdef readonly unsigned long long controls
     cdef readonly unsigned long long bytes_read
     cdef readonly unsigned long long bytes_written
     cdef readonly unsigned long long errors

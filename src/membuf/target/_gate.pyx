@@ -9,7 +9,9 @@ import threading
 
 cimport cython
 
-from membuf.target._operation cimport OPERATION_READ, OPERATION_WRITE, Operation
+from membuf.target._operation cimport (
+    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Operation,
+)
 
 
 cdef extern from "<errno.h>" nogil:
@@ -82,8 +84,10 @@ cdef class Gate:
             elif operation.kind == OPERATION_WRITE:
                 self.writes += 1
                 self.bytes_written += operation.done
-            else:
+            elif operation.kind == OPERATION_FLUSH:
                 self.flushes += 1
+            else:
+                self.controls += 1
             if operation.error == ECANCELED:
                 self.cancelled += 1
             elif operation.error:

@@ -75,6 +75,8 @@ cdef int hold_take(
     Hold *hold, object memory, bint writable, char **address, Py_ssize_t *size
 ) except -1
 cdef void hold_drop(Hold *hold) noexcept
+cdef char *hold_address(const Hold *hold) noexcept
+cdef Py_ssize_t hold_size(const Hold *hold) noexcept
 cdef bint hold_region(Hold *hold, void **domain, void **base, size_t *size) noexcept
 cdef void unhold_region(void *domain, void *base) noexcept
 

@@ -101,6 +101,16 @@ cdef void hold_drop(Hold *hold) noexcept:
         core.unhold(&hold.detail.native)
 
 
+cdef char *hold_address(const Hold *hold) noexcept:
+    """Where the held bytes begin."""
+    return <char *>hold.detail.view.buf if hold.by_export else <char *>hold.detail.native.address
+
+
+cdef Py_ssize_t hold_size(const Hold *hold) noexcept:
+    """How many bytes are held."""
+    return hold.detail.view.len if hold.by_export else hold.detail.native.size
+
+
 cdef bint hold_region(Hold *hold, void **domain, void **base, size_t *size) noexcept:
     """Keep the mapping around a held memory object mapped; False where it is not the core's."""
     return core.region_hold(&hold.detail.native, domain, base, size) == 1

@@ -23,8 +23,8 @@ from posix.uio cimport iovec
 from membuf.mdl._system cimport Exporter
 from membuf.target._gate cimport Gate
 from membuf.target._operation cimport (
-    OPERATION_FLUSH, OPERATION_READ, Hold, Operation, exact_size, hold_drop, hold_take,
-    operation_run,
+    OPERATION_FLUSH, OPERATION_READ, Hold, Operation, exact_size, hold_address, hold_drop,
+    hold_size, hold_take, operation_run,
 )
 
 from membuf.request.buffers import resolve
@@ -252,6 +252,11 @@ cdef int report(object error, Packet packet) except -1:
     return 0
 
 
+cdef tuple part_of(Hold *hold, iovec *vector):
+    """The exporter that a hold is of, where the part of it begins, and its bytes."""
+    return <object>hold.exporter, <char *>vector.iov_base - hold_address(hold), vector.iov_len
+
+
 @cython.freelist(256)
 cdef class Packet:
     """Packet(port, kind, memory, offset, memory_offset=0, memory_length=None, *, callback=None,
@@ -402,10 +407,17 @@ cdef class Packet:
         """It is over: count it out and tell who waits."""
         self.complete()
 
-    def interrupt(self, int error, status=None):
-        """Decide its end without a transfer: an errno, or a status of the framework."""
+    def interrupt(self, int error, status=None, Py_ssize_t done=0):
+        """Decide its end without a transfer of its own.
+
+        Args:
+            error: an errno, or 0.
+            status: a status of the framework, or the exception that another transfer ended with.
+            done: bytes that others have transferred for it.
+        """
         if self.state != PACKET_DONE:
             self.operation.error = error
+            self.operation.done = done
             self.status = status
 
     def withdraw(self):
@@ -504,6 +516,15 @@ cdef class Packet:
         return self.operation.error
 
     @property
+    def data_only(self):
+        """Whether a flush leaves out what reading the data back does not need."""
+        return bool(self.operation.data_only)
+
+    @data_only.setter
+    def data_only(self, bint value):
+        self.operation.data_only = value
+
+    @property
     def ignores_state(self):
         """Whether it passes the gate though it is shut."""
         return bool(self.operation.ignores_state)
@@ -524,6 +545,33 @@ cdef class Packet:
     def mark_cancelled(self):
         """Have it stop at the next occasion."""
         self.operation.cancelled = True
+
+    @property
+    def marked_cancelled(self):
+        """Whether it is to stop."""
+        return bool(self.operation.cancelled)
+
+    @property
+    def vectored(self):
+        """Whether it has several buffers, or a list of one."""
+        return self.holds != NULL
+
+    @property
+    def part(self):
+        """What another packet needs for the same transfer: memory, memory_offset, memory_length.
+
+        Several buffers come as a list, and no memory as None.
+        """
+        cdef int index
+        if self.hold.exporter != NULL:
+            return part_of(&self.hold, &self.operation.vector)
+        if self.holds == NULL:
+            return None, 0, 0
+        parts = [part_of(&self.holds[index], &self.vector_block[index])
+                 for index in range(self.hold_count)]
+        return [memory if start == 0 and length == hold_size(&self.holds[index]) else
+                memoryview(memory).cast("B")[start:start + length]
+                for index, (memory, start, length) in enumerate(parts)], 0, 0
 
     @property
     def memory(self):

@@ -31,12 +31,14 @@ from membuf.base.errors import (
 from membuf.target._future import current_loop
 from membuf.target._port import Packet, Port, unraisable
 from membuf.target.parking import Here, Parking
+from membuf.target.passing import forward, packet_of
 from membuf.target.states import StopAction, TargetState
-from membuf.target.timers import Timers, expire
+from membuf.target.timers import Expiry, Timers, expire
 
 if TYPE_CHECKING:
     import asyncio
 
+    from membuf.request.irp import Irp
     from membuf.request.protocol import Control
     from membuf.target.engine import Engine, Lane
 
@@ -214,6 +216,22 @@ class Endpoint(Object):
             {"code": control.code},
         )
 
+    def make_irp_packet(self, irp: Irp) -> Packet:
+        """A packet that passes on what a device received, with the memory that it came with.
+
+        Raises:
+            InvalidDeviceStateError: the target is closed or deleted, or takes no such request.
+        """
+        self.check_open()
+        return packet_of(self._port, irp)
+
+    def inherit(self, packet: Packet, irp: Irp) -> None:
+        """Give a packet the file object that a received one came through; a file needs none."""
+
+    def forward(self, irp: Irp) -> None:
+        """Carry out what a device passed on for good, and complete it."""
+        forward(self, irp)
+
     def send_packet(
         self, packet: Packet, synchronous: bool, timeout: float | None, ignore_state: bool, /
     ) -> None:
@@ -227,9 +245,13 @@ class Endpoint(Object):
             self._carry_out(packet, timeout)
             return
         loop = current_loop()
-        self._launch(packet, loop)
-        if timeout is not None:
-            self._watch(packet, loop, timeout)
+        if timeout is None:
+            self._launch(packet, loop)
+        elif loop is not None:
+            self._launch(packet, loop)
+            loop.call_later(timeout, expire, packet)
+        else:
+            self._launch_watched(packet, timeout)
 
     def cancel_packet(self, packet: Packet) -> bool:
         """Ask for the early end of a packet; whether it can still be stopped."""
@@ -286,13 +308,15 @@ class Endpoint(Object):
             packet.finish()
             raise
 
-    def _watch(
-        self, packet: Packet, loop: asyncio.AbstractEventLoop | None, timeout: float
-    ) -> None:
-        if loop is None:
-            self._timers.add(timeout, packet)
-        else:
-            loop.call_later(timeout, expire, packet)
+    def _launch_watched(self, packet: Packet, timeout: float) -> None:
+        expiry = Expiry(packet)
+        self._timers.add(timeout, expiry)
+        try:
+            self._launch(packet, None)
+        except BaseException:
+            expiry.withdraw()
+            raise
+        expiry.arm()
 
     def _launch_stopped(self, packet: Packet, lane: Lane) -> None:
         if not self._park(packet, lane):
@@ -371,7 +395,7 @@ class Endpoint(Object):
         """In a forked child: what is on its way is the parent's, and so is what waits."""
         self._changed = threading.Condition(threading.RLock())
         self._parking = Parking()
-        self._timers = Timers()
+        self._timers.forget()
         self._settling = 0
         self._port.after_fork()
         self._engine.after_fork()

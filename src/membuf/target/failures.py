@@ -30,7 +30,15 @@ __all__ = [
     "unaligned",
 ]
 
-VERBS: Final = {3: "read", 4: "write", 9: "flush"}
+VERBS: Final = {
+    3: "read",
+    4: "write",
+    9: "flush",
+    0xE: "control request",
+    0xF: "internal control request",
+    0x1C: "internal control request",
+    0xFF: "request",
+}
 
 
 def negative(name: str, value: int) -> MembufError:
@@ -113,10 +121,26 @@ def failure(
     return from_errno(number, what, operands=operands)
 
 
-def refused(status: int, packet: Any) -> MembufError:
-    """The exception for a transfer that its target ended without sending it."""
+def refused(status: int | MembufError, packet: Any) -> MembufError:
+    """The exception for a transfer that its target ended without one of its own.
+
+    Args:
+        status: why it was never sent, or what the transfer ended with that took its place.
+        packet: the transfer.
+    """
+    if isinstance(status, MembufError):
+        timed_out = packet.timed_out and status.status == st.STATUS_CANCELLED
+        return _time_was_up(status, packet) if timed_out else status
     what = f"{VERBS[packet.kind]} of {packet.port.name} was not sent"
     return from_status(status, what, {"offset": packet.offset, "length": packet.length})
+
+
+def _time_was_up(error: MembufError, packet: Any) -> MembufError:
+    timeout = from_status(
+        st.STATUS_IO_TIMEOUT, f"{VERBS[packet.kind]} of {packet.port.name}: its time was up"
+    )
+    timeout.operands = error.operands
+    return timeout
 
 
 def several(errors: list[MembufError], count: int) -> ExceptionGroup[MembufError]:

@@ -19,6 +19,7 @@ class TargetStatistics:
         in_flight: transfers on their way now.
         peak_in_flight: the most that ever were.
         waiting: transfers that wait in the stopped target.
+        controls: control requests and what else is no transfer, that have ended.
 
     >>> import membuf.bus
     >>> with membuf.bus.open_target("file:/dev/null", access="write") as target:
@@ -39,6 +40,7 @@ class TargetStatistics:
     in_flight: int
     peak_in_flight: int
     waiting: int
+    controls: int = 0
 
     @property
     def transfers(self) -> int:

@@ -25,6 +25,7 @@ OnComplete = Callable[[Any, int, MembufError | None], object]
 
 READ: Final = 3
 WRITE: Final = 4
+FLUSH: Final = 9
 
 
 class Target(Endpoint):
@@ -256,6 +257,7 @@ class Target(Endpoint):
             in_flight=port.in_flight,
             peak_in_flight=port.peak_in_flight,
             waiting=len(self._parking),
+            controls=port.controls,
         )
 
     def after_fork(self) -> None:

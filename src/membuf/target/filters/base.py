@@ -1,0 +1,183 @@
+"""What all filters are: targets over a target."""
+
+# pyright: reportPrivateUsage=false
+# A target and what stands over it are one machine.
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from membuf.target._port import Packet
+from membuf.target.filters.course import Course, Send, Steps
+from membuf.target.relay import RelayTarget
+from membuf.target.target import FLUSH, READ, WRITE
+
+if TYPE_CHECKING:
+    from membuf._native import Object
+    from membuf.request.protocol import Control
+    from membuf.target.relay import RelayLane
+    from membuf.target.target import Target
+
+Options = Mapping[str, Callable[[str], Any]]
+"""The options of a filter by name, and what reads the text of each."""
+
+VERBS: Final = {READ: "read", WRITE: "write", FLUSH: "flush"}
+
+
+class Transfer:
+    """One transfer that was sent to a filter.
+
+    Attributes:
+        kind: 3 read, 4 write, 9 flush, else the framework's request type.
+        offset: byte position in the target.
+        length: its bytes.
+
+    >>> import membuf
+    >>> class Upper(Filter):
+    ...     filter_name = "upper"
+    ...     def steps(self, transfer):
+    ...         for view in transfer.views():
+    ...             view[:] = bytes(view).upper()
+    ...         return (yield transfer.down())
+    >>> data = bytearray(b"hello")
+    >>> with Upper(membuf.open_target("file:/dev/null", access="write")) as target:
+    ...     target.write(data), data
+    (5, bytearray(b'HELLO'))
+    """
+
+    __slots__ = ("_lower", "_packet", "kind", "length", "offset")
+
+    def __init__(self, packet: Packet, lower: Target) -> None:
+        self._packet, self._lower = packet, lower
+        self.kind, self.offset, self.length = packet.kind, packet.offset, packet.length
+
+    @property
+    def verb(self) -> str:
+        """Its kind in a word: read, write, flush or control."""
+        return VERBS.get(self.kind, "control")
+
+    def down(self) -> Send:
+        """The step that sends it on to the lower target as it is."""
+        packet = self._packet
+        if isinstance(packet, Passed):
+            return Send.made(self._lower, packet.lower)
+        memory, start, length = packet.part
+        offset = None if packet.stream else self.offset
+        return Send(
+            self._lower, self.kind, memory, offset, start, length, data_only=packet.data_only
+        )
+
+    def views(self) -> list[memoryview]:
+        """Its bytes, as one view for each of its buffers."""
+        memory, start, length = self._packet.part
+        if self._packet.vectored:
+            views = [memoryview(buffer) for buffer in memory]
+            return [view.cast("B") for view in views if view.nbytes]
+        if not length:
+            return []
+        return [memoryview(memory).cast("B")[start : start + length]]
+
+
+class Passed(Packet):
+    """The packet of a request that is no transfer: it passes as the lower target made it."""
+
+    def __init__(self, port: Any, lower: Packet) -> None:
+        super().__init__(port, lower.kind, None, None)
+        self.lower = lower
+
+    def release(self) -> None:
+        """Let the memories go: now, or when it is over."""
+        super().release()
+        self.lower.release()
+
+
+class Filter(RelayTarget):
+    """A target over a target, which it closes with itself.
+
+    A filter has all that a target has; what is sent to it takes the `steps` that it says.
+
+    Args:
+        lower: the target below.
+        parent: the object whose deletion closes both.
+
+    Attributes:
+        filter_name: what it is called in a target's name.
+        options: what it takes there.
+
+    >>> import membuf
+    >>> class Twice(Filter):
+    ...     filter_name = "twice"
+    ...     def steps(self, transfer):
+    ...         yield transfer.down()
+    ...         return (yield transfer.down())
+    >>> with Twice(membuf.open_target("file:/dev/null", access="write")) as target:
+    ...     count = target.write(b"hello")
+    ...     count, target.lower.statistics().writes
+    (5, 2)
+    """
+
+    filter_name: ClassVar[str]
+    options: ClassVar[Options] = {}
+
+    def __init__(self, lower: Target, *, parent: Object | None = None) -> None:
+        below = lower._port  # noqa: SLF001
+        super().__init__(
+            f"{self.filter_name}+{below.name}",
+            stream=below.stream,
+            memory_alignment=below.memory_alignment,
+            offset_alignment=below.offset_alignment,
+            below=lower._engine.pump,  # noqa: SLF001
+            parent=parent,
+        )
+        self._lower = lower
+        self._opened()
+
+    @abc.abstractmethod
+    def steps(self, transfer: Transfer) -> Steps:
+        """What becomes of a transfer: a generator of steps that returns the count of bytes.
+
+        `yield transfer.down()` sends it on and answers the lower target's count, or raises its
+        error there; a raise ends the transfer with that error.
+        """
+
+    @property
+    def lower(self) -> Target:
+        """The target below."""
+        return self._lower
+
+    @property
+    def stream(self) -> bool:
+        """Whether it has no offsets."""
+        return self._port.stream
+
+    @property
+    def size(self) -> int:
+        """The bytes of what lies below."""
+        return int(self._lower.size)  # type: ignore[attr-defined]
+
+    @property
+    def stack_depth(self) -> int:
+        """How many drivers a request passes below."""
+        return self._lower.stack_depth
+
+    def make_control_packet(self, control: Control) -> Packet:
+        """Have the lower target take the memories of a control request."""
+        self.check_open()
+        return Passed(self._port, self._lower.make_control_packet(control))
+
+    def make_irp_packet(self, irp: Any) -> Packet:
+        """Have the lower target make a packet that passes a received one on."""
+        self.check_open()
+        return Passed(self._port, self._lower.make_irp_packet(irp))
+
+    def carry(self, packet: Packet, lane: RelayLane) -> None:
+        """Begin the steps of a packet."""
+        Course(packet, self.steps(Transfer(packet, self._lower))).run(lane)
+
+    def carry_here(self, packet: Packet, deadline: float | None) -> None:
+        """Take the steps of a packet on this thread."""
+        Course(packet, self.steps(Transfer(packet, self._lower))).run_here(packet, deadline)
+
+    def _give_back(self) -> None:
+        self._lower.close()

@@ -1,0 +1,131 @@
+"""A filter that notices when what is read is not what was written."""
+
+# pyright: reportPrivateUsage=false
+# A target and what stands over it are one machine.
+from __future__ import annotations
+
+import errno
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from membuf.base.errors import InvalidParameterError, from_errno
+from membuf.target.filters.base import Filter, Options, Transfer
+from membuf.target.filters.course import Steps
+from membuf.target.filters.options import size
+from membuf.target.target import READ, WRITE
+
+if TYPE_CHECKING:
+    from membuf._native import Object
+    from membuf.target.target import Target
+
+
+class Checksum(Filter):
+    """Keeps a checksum of every block that is written whole, and verifies it when it is read whole.
+
+    The sums are kept in memory while the target is open. A block that is written in part is not
+    known any more, and one that is written during a read is not verified by it.
+
+    Args:
+        lower: the target below.
+        block: bytes of a block.
+        parent: the object whose deletion closes both.
+
+    >>> import tempfile, membuf
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     with membuf.open_target(f"checksum(block=4)+file:{file.name}") as target:
+    ...         count = target.write(b"good")
+    ...         count = file.write(b"evil"); file.flush()
+    ...         target.read(bytearray(4))
+    Traceback (most recent call last):
+    ...
+    membuf.TargetError: [Errno 5] block 0 (4 bytes at 0) is not what was written: Input/output error
+    """
+
+    filter_name: ClassVar[str] = "checksum"
+    options: ClassVar[Options] = {"block": size}
+
+    def __init__(self, lower: Target, *, block: int = 4096, parent: Object | None = None) -> None:
+        if block < 1 or lower._port.stream:  # noqa: SLF001
+            raise InvalidParameterError(
+                f"a checksum needs blocks of at least 1 byte and a target with offsets; got block "
+                f"{block} and {lower!r}"
+            )
+        super().__init__(lower, parent=parent)
+        self._block = block
+        self._lock = threading.Lock()
+        # Of a block, a list of its own sum: another write puts another list there.
+        self._sums: dict[int, list[int]] = {}
+        self._writers: Counter[int] = Counter()
+
+    def steps(self, transfer: Transfer) -> Steps:
+        """Send it on; take the sums of a write, verify those of a read."""
+        if transfer.kind == WRITE and transfer.length:
+            return self._write(transfer)
+        if transfer.kind == READ:
+            return self._read(transfer)
+        return self._pass(transfer)
+
+    def _pass(self, transfer: Transfer) -> Steps:
+        return (yield transfer.down())
+
+    def _write(self, transfer: Transfer) -> Steps:
+        first = transfer.offset // self._block
+        touched = range(first, (transfer.offset + transfer.length - 1) // self._block + 1)
+        sums = dict(self._sums_of(transfer, transfer.length))
+        with self._lock:
+            for block in touched:
+                self._sums.pop(block, None)
+                self._writers[block] += 1
+        written = 0
+        try:
+            written = yield transfer.down()
+        finally:
+            with self._lock:
+                self._end_write(touched, sums if written == transfer.length else {})
+        return written
+
+    def _end_write(self, touched: range, sums: dict[int, int]) -> None:
+        for block in touched:
+            alone = self._writers[block] == 1
+            self._writers[block] -= 1
+            if not self._writers[block]:
+                del self._writers[block]
+            if alone and block in sums:
+                self._sums[block] = [sums[block]]
+            elif not alone:
+                self._sums.pop(block, None)
+
+    def _read(self, transfer: Transfer) -> Steps:
+        with self._lock:
+            known = self._known(transfer)
+        count = yield transfer.down()
+        for block, found in self._sums_of(transfer, count):
+            kept = known.get(block)
+            if kept is None or kept[0] == found:
+                continue
+            if self._sums.get(block) is kept:
+                raise from_errno(
+                    errno.EIO,
+                    f"block {block} ({self._block} bytes at {block * self._block}) is not what "
+                    "was written",
+                )
+        return count
+
+    def _known(self, transfer: Transfer) -> dict[int, list[int]]:
+        first = transfer.offset // self._block
+        last = (transfer.offset + transfer.length) // self._block
+        return {block: self._sums[block] for block in range(first, last + 1) if block in self._sums}
+
+    def _sums_of(self, transfer: Transfer, count: int) -> Iterator[tuple[int, int]]:
+        """The sums of the blocks that the first `count` bytes of a transfer hold whole."""
+        views = transfer.views()
+        data = views[0] if len(views) == 1 else memoryview(b"".join(views))
+        start = -transfer.offset % self._block
+        block = (transfer.offset + start) // self._block
+        while start + self._block <= count:
+            yield block, zlib.crc32(data[start : start + self._block])
+            start += self._block
+            block += 1
