@@ -36,7 +36,7 @@ from membuf.base.tag import Tag
 from membuf.pool import NONPAGED, PAGED, Domain, LeakError
 
 if _typing.TYPE_CHECKING:
-    from membuf import verifier, wdf
+    from membuf import dma, verifier, wdf
     from membuf.bus import open_target
     from membuf.mdl import Mdl
     from membuf.memory import Collection, MemoryDescriptor, SpinLock, WaitLock
@@ -87,6 +87,7 @@ __all__ = [
     "WaitLock",
     "align_down",
     "align_up",
+    "dma",
     "open_target",
     "pool",
     "verifier",
@@ -105,6 +106,7 @@ _LATER = {
     "Request": "membuf.request",
     "SpinLock": "membuf.memory",
     "WaitLock": "membuf.memory",
+    "dma": "",
     "open_target": "membuf.bus",
     "verifier": "",
     "wdf": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 from typing import Any
 
@@ -72,6 +73,7 @@ class MdlVerbs:
 
     def do_note_locked(self, step: Step) -> None:
         """note_locked: how much the system has locked, for locked_pages."""
+        gc.collect()  # what earlier cases left is unlocked now, not meanwhile
         self.locked_before = locked_bytes()
 
     def do_locked_pages(self, step: Step) -> int:

@@ -78,3 +78,25 @@ def test_the_uninitialized_names_are_the_older_calls() -> None:
         assert second is not None
         assert len(second) == 100
         wdf.ExFreePoolWithTag(second, b"Capt")
+
+
+@case("R2.2-macros")
+def test_sizes_and_addresses_in_pages() -> None:
+    assert [wdf.BYTES_TO_PAGES(n) for n in (0, 1, 4096, 4097)] == [0, 1, 1, 2]
+    assert [wdf.ROUND_TO_PAGES(n) for n in (0, 1, 4096, 4097)] == [0, 4096, 4096, 8192]
+    assert [wdf.PAGE_ALIGN(va) for va in (0, 0xFFF, 0x1000, 0x12345)] == [0, 0, 0x1000, 0x12000]
+    assert [wdf.BYTE_OFFSET(va) for va in (0, 0xFFF, 0x1000, 0x12345)] == [0, 0xFFF, 0, 0x345]
+
+
+@case("R2.3-initialize")
+def test_an_mdl_in_the_drivers_own_storage() -> None:
+    ring = bytearray(10000)
+    with wdf.driver("Sample"):
+        storage = bytearray(wdf.MmSizeOfMdl(ring, len(ring)))
+        mdl = wdf.MmInitializeMdl(storage, ring, len(ring))
+        wdf.MmProbeAndLockPages(mdl, wdf.KernelMode, wdf.IoWriteAccess)
+        assert wdf.MmGetMdlByteCount(mdl) == 10000
+        wdf.MmUnlockPages(mdl)
+        again = wdf.MmInitializeMdl(mdl, ring, 100)
+        assert again is mdl
+        assert wdf.MmGetMdlByteCount(mdl) == 100

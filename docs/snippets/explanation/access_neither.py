@@ -13,7 +13,8 @@ def look(request):
 @device.on_write
 def write(request):
     locked = request.context["locked"]  # good from any thread
-    assert bytes(locked.buffer) == b"abcd" and locked.readonly
+    assert bytes(locked.buffer) == b"abcd"
+    assert locked.readonly
     request.complete(information=4)
 
 

@@ -11,7 +11,9 @@ def describe_payload(packet, header):
 
 
 with driver("WdfCapture"):
-    packet = IoAllocateMdl(bytearray(1500), 1500, False, False, None)
+    packet = IoAllocateMdl(
+        bytearray(1500), 1500, False, False, None
+    )
     MmProbeAndLockPages(packet, KernelMode, IoReadAccess)
     payload = describe_payload(packet, 42)
     assert MmGetMdlByteCount(payload) == 1458
