@@ -123,7 +123,7 @@ class Enabler(Object):
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> None:
-        owner = _owner(device, parent)
+        owner = check_parent(device, parent)
         self._able = capabilities(
             profile,
             maximum_length,
@@ -397,8 +397,12 @@ def follow_power(device: Object, enabler: Enabler) -> None:
         add(enabler.power_up, enabler.power_down)
 
 
-def _owner(device: Object, parent: Object | None) -> Object:
-    """The parent of an enabler: the device, or one of its descendants."""
+def check_parent(device: Object, parent: Object | None) -> Object:
+    """The parent of an enabler: the device, or one of its descendants.
+
+    Raises:
+        MembufError: WDF_OBJECT_ATTRIBUTES_INVALID.
+    """
     owner = device if parent is None else parent
     above: Object | None = owner
     while above is not None and above is not device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, TypeVar
 
 from membuf._native import Object
 from membuf.base.errors import ObjectDeletedError
@@ -103,6 +103,11 @@ def not_null(value: Given | None, what: str) -> Given:
     if value is None:
         violation(WDF_REQUIRED_PARAMETER_IS_NULL, reason=f"{what} must not be NULL")
     return value
+
+
+def address_of(value: Any, name: str) -> int:
+    """An address, given as a number or as a pointer-like exporter; 0 for NULL."""
+    return 0 if value is None else size_t(getattr(value, "address", value), name)
 
 
 def alive(value: Object) -> bool:

@@ -5,6 +5,9 @@ from enum import IntEnum
 from membuf._native import LookasideList as WDFLOOKASIDE
 from membuf._native import Memory as WDFMEMORY
 from membuf._native import Object as WDFOBJECT
+from membuf.dma import CommonBuffer as WDFCOMMONBUFFER
+from membuf.dma import Enabler as WDFDMAENABLER
+from membuf.dma import Transaction as WDFDMATRANSACTION
 from membuf.memory import Collection as WDFCOLLECTION
 from membuf.memory import SpinLock as WDFSPINLOCK
 from membuf.memory import WaitLock as WDFWAITLOCK
@@ -17,8 +20,11 @@ from membuf.wdf._driver import Driver as WDFDRIVER
 
 __all__ = [
     "WDFCOLLECTION",
+    "WDFCOMMONBUFFER",
     "WDFDEVICE",
     "WDFDEVICE_INIT",
+    "WDFDMAENABLER",
+    "WDFDMATRANSACTION",
     "WDFDRIVER",
     "WDFFILEOBJECT",
     "WDFLOOKASIDE",

@@ -4,6 +4,7 @@
 
 from membuf.wdf.wdm.constants import *
 from membuf.wdf.wdm.control import *
+from membuf.wdf.wdm.dma import *
 from membuf.wdf.wdm.lookaside import *
 from membuf.wdf.wdm.mdl import *
 from membuf.wdf.wdm.pool import *
@@ -17,8 +18,18 @@ __all__ = [
     "EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE",
     "EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL",
     "EX_POOL_PRIORITY",
+    "FILE_32_BYTE_ALIGNMENT",
+    "FILE_64_BYTE_ALIGNMENT",
+    "FILE_128_BYTE_ALIGNMENT",
+    "FILE_256_BYTE_ALIGNMENT",
+    "FILE_512_BYTE_ALIGNMENT",
     "FILE_ANY_ACCESS",
+    "FILE_BYTE_ALIGNMENT",
+    "FILE_LONG_ALIGNMENT",
+    "FILE_OCTA_ALIGNMENT",
+    "FILE_QUAD_ALIGNMENT",
     "FILE_READ_ACCESS",
+    "FILE_WORD_ALIGNMENT",
     "FILE_WRITE_ACCESS",
     "GENERAL_LOOKASIDE",
     "KPROCESSOR_MODE",
@@ -63,6 +74,7 @@ __all__ = [
     "PAGE_ALIGN",
     "PAGE_SHIFT",
     "PAGE_SIZE",
+    "PHYSICAL_ADDRESS",
     "POOL_COLD_ALLOCATION",
     "POOL_EXTENDED_PARAMETER",
     "POOL_EXTENDED_PARAMETER_TYPE",
@@ -83,6 +95,8 @@ __all__ = [
     "POOL_RAISE_IF_ALLOCATION_FAILURE",
     "POOL_TYPE",
     "ROUND_TO_PAGES",
+    "SCATTER_GATHER_ELEMENT",
+    "SCATTER_GATHER_LIST",
     "DontUseThisType",
     "DontUseThisTypeSession",
     "ExAllocateFromLookasideListEx",
