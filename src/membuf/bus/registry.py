@@ -43,7 +43,7 @@ def register_filter(kind: type[Filter], maker: FilterMaker | None = None) -> Non
 
     Args:
         kind: the filter; its `filter_name` and `options` are what the name spells.
-        maker: called as maker(lower, **options) in place of the class.
+        maker: called as `maker(lower, **options)` in place of the class.
 
     Raises:
         InvalidParameterError: the name is empty, malformed or taken.
