@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, freethreading_compatible=True
-"""Pages that the system holds for us: buffers registered with a ring of io_uring that does no I/O."""
+"""Pages that the system holds for us: buffers registered with a ring that does no I/O."""
 
 from libc.stdint cimport uintptr_t
 from posix.uio cimport iovec

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from membuf.mdl.frames import frames_of, huge_page_size
+from membuf.mdl.frames import frames_of
 from membuf.mdl.locks import page_locks
+from membuf.mdl.mappings import huge_page_size
 from membuf.mdl.pages import PAGE_SIZE
 from membuf.mdl.pins import pins
 

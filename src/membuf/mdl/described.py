@@ -141,7 +141,8 @@ class Described(Exporter):
     def buffer(self) -> memoryview:
         """Its bytes; read-only where the buffer is, or where they are locked for reading only."""
         self._alive("view")
-        return self._view if self._writable() else self._view.toreadonly()
+        # A view of its own: its release must not be ours.
+        return self._view[:] if self._writable() else self._view.toreadonly()
 
     @property
     def system_address(self) -> int | None:

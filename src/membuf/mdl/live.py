@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from membuf._native import Block, Domain, Memory, current_domain
 from membuf.pool.domain import owner_path
@@ -97,13 +98,13 @@ class Live:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._mdls: WeakValueDictionary[int, Mdl] = WeakValueDictionary()
+        self._mdls: dict[int, weakref.ref[Mdl]] = {}
         self._dropped: WeakKeyDictionary[Domain, int] = WeakKeyDictionary()
 
     def add(self, mdl: Mdl, buffer: Any) -> Life:
         """Take one in."""
         number = next(self._numbers)
-        self._mdls[number] = mdl
+        self._mdls[number] = weakref.ref(mdl)
         return Life(number, buffer, current_domain())
 
     def forget(self, number: int) -> None:
@@ -112,12 +113,12 @@ class Live:
 
     def records(self, domain: Domain) -> tuple[LiveMdl, ...]:
         """Those made in a domain, in the order they were made."""
-        found = [reference() for reference in self._mdls.valuerefs()]
+        found = [reference() for reference in list(self._mdls.values())]
         return tuple(mdl.record() for mdl in found if mdl is not None and mdl.life.domain is domain)
 
     def at(self, address: int) -> Mdl | None:
         """One that describes the byte at an address, the youngest, or None."""
-        found = [reference() for reference in self._mdls.valuerefs()]
+        found = [reference() for reference in list(self._mdls.values())]
         for mdl in reversed(found):
             if mdl is not None and not mdl.freed and 0 <= address - mdl.address < len(mdl):
                 return mdl

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.mdl._system import is_any_locked, lock_pages, unlock_pages
 from membuf.mdl.guard import Guard
+from membuf.mdl.mappings import borders
 from membuf.mdl.runs import Run, Runs
 
 
@@ -22,6 +23,7 @@ class PageLocks:
 
     Attributes:
         era: forks between the program's start and this process; a lock of another era is none.
+        transition: held while an MDL changes its state; nothing is called out to meanwhile.
 
     >>> import mmap
     >>> from membuf._native import Pointer
@@ -35,10 +37,11 @@ class PageLocks:
     >>> locks.give_back(start, start + 4096)
     """
 
-    __slots__ = ("_guard", "_runs", "era")
+    __slots__ = ("_guard", "_runs", "era", "transition")
 
     def __init__(self) -> None:
         self.era = 0
+        self.transition = threading.RLock()
         self._guard = Guard()
         self._runs = Runs()
 
@@ -75,7 +78,7 @@ class PageLocks:
     @staticmethod
     def holds(start: int, end: int) -> bool:
         """Whether all pages from one address to another are locked, by whomever."""
-        edges = [start, *_borders(start, end), end]
+        edges = [start, *borders(start, end), end]
         return all(is_any_locked(first, last - first) for first, last in itertools.pairwise(edges))
 
     def locked_bytes(self) -> int:
@@ -86,6 +89,7 @@ class PageLocks:
     def forget(self) -> None:
         """In a forked child: locks are not inherited, so nothing is locked here."""
         self.era += 1
+        self.transition = threading.RLock()
         self._guard.forget()
         self._runs = Runs()
 
@@ -110,26 +114,13 @@ class PageLocks:
         if not is_any_locked(run.start, run.end - run.start):
             yield run
             return
-        for border in _borders(run.start, run.end):
-            rest = self._runs.split(run, border)
+        for border in borders(run.start, run.end):
+            rest = self._runs.split(border)
             run.foreign = is_any_locked(run.start, run.end - run.start)
             yield run
             run = rest
         run.foreign = is_any_locked(run.start, run.end - run.start)
         yield run
-
-
-def _borders(start: int, end: int) -> list[int]:
-    """The addresses inside a range where one mapping ends or another begins.
-
-    A lock is a property of a whole mapping: between two borders all pages are locked or none is.
-    """
-    borders: set[int] = set()
-    with Path("/proc/self/maps").open("rb") as maps:
-        for line in maps:
-            first, last = line.split(b" ", 1)[0].split(b"-")
-            borders.update((int(first, 16), int(last, 16)))
-    return sorted(border for border in borders if start < border < end)
 
 
 def _refusal(error: int, size: int) -> MembufError:

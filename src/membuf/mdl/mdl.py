@@ -92,13 +92,14 @@ class Mdl(Described):
         """
         if access not in {"read", "write"}:
             raise InvalidParameterError(f'access must be "read" or "write", got {access!r}')
-        self._check("lock")
-        start, end = self._span()
-        self._probe(start, end, write=access == "write")
-        page_locks.take(start, end)
-        self._era = page_locks.era
-        self._locks += 1
-        self._kind, self._locked = "locked", access
+        with page_locks.transition:
+            self._check("lock")
+            start, end = self._span()
+            self._probe(start, end, write=access == "write")
+            page_locks.take(start, end)
+            self._era = page_locks.era
+            self._locks += 1
+            self._kind, self._locked = "locked", access
 
     def unlock(self) -> None:
         """Give the pages back, and the system address with them.
@@ -113,13 +114,14 @@ class Mdl(Described):
         >>> mdl.kind
         'raw'
         """
-        self._check("unlock")
-        start, end = self._span()
-        self._unmap()
-        self._unpin()
-        self._kind, self._locked = "raw", None
-        if self._era == page_locks.era:
-            page_locks.give_back(start, end)
+        with page_locks.transition:
+            self._check("unlock")
+            start, end = self._span()
+            self._unmap()
+            self._unpin()
+            self._kind, self._locked = "raw", None
+            if self._era == page_locks.era:
+                page_locks.give_back(start, end)
 
     def build_nonpaged(self) -> None:
         """Describe memory that is never paged out, as it is: no lock, and no unlock.
@@ -135,8 +137,10 @@ class Mdl(Described):
         >>> mdl.map() is mdl.map()
         True
         """
-        self._check("build_nonpaged")
-        self._kind = "nonpaged"
+        with page_locks.transition:
+            self._check("build_nonpaged")
+            self._locks += 1
+            self._kind = "nonpaged"
 
     # ---- the system address ---------------------------------------------------------------------
 
@@ -158,13 +162,14 @@ class Mdl(Described):
         (b'abc', True)
         >>> mdl.unlock()
         """
-        self._check("map")
-        self._check_pages("map")
-        if first and self.system_address is not None:
-            raise rules.mapped_before(self)
-        if self._mapping is None:
-            self._mapping = self._own_mapping(writable=writable)
-        return self._mapping
+        with page_locks.transition:
+            self._check("map")
+            self._check_pages("map")
+            if first and self.system_address is not None:
+                raise rules.mapped_before(self)
+            if self._mapping is None:
+                self._mapping = self._own_mapping(writable=writable)
+            return self._mapping
 
     def user_view(self, *, writable: bool = True) -> memoryview:
         """The bytes as user mode would map them: as often as wanted, apart from `map`.
@@ -186,10 +191,11 @@ class Mdl(Described):
 
         Source: MmUnmapLockedPages.
         """
-        self._check("unmap")
-        if self._mapping is None:
-            raise rules.not_mapped(self)
-        self._unmap()
+        with page_locks.transition:
+            self._check("unmap")
+            if self._mapping is None:
+                raise rules.not_mapped(self)
+            self._unmap()
 
     def prepare_for_reuse(self) -> None:
         """Give back a partial MDL's own system address; nothing for any other.
@@ -261,13 +267,16 @@ class Mdl(Described):
 
         Source: MmInitializeMdl.
         """
-        self._check("initialize")
-        self._unmap()
         view = part_of(buffer, offset, length)
-        self._next, self._source, self._kind = None, None, "raw"
-        self._describe(view)
-        self._capacity = max(self._capacity, self.page_count)
-        self.life.buffer = buffer
+        with page_locks.transition:
+            self._check("initialize")
+            self._unmap()
+            self._unpin()
+            self._locks += 1
+            self._next, self._source, self._kind = None, None, "raw"
+            self._describe(view)
+            self._capacity = max(self._capacity, self.page_count)
+            self.life.buffer = buffer
 
     @property
     def next(self) -> Mdl | None:
@@ -343,19 +352,20 @@ class Mdl(Described):
         >>> mdl.unpin(); mdl.kind
         'raw'
         """
-        self._check("pin")
-        if self._pins:
-            raise rules.refusal(self, "pin", rules.Rule(0, "it is pinned already"))
-        locks = self._kind == "raw"
-        if locks:
-            self.lock("read" if self._view.readonly else "write")
-        try:
-            self._pins, self._pin_era = pins.pin(*self._span()), pins.era
-        except BaseException:
+        with page_locks.transition:
+            self._check("pin")
+            if self._pins:
+                raise rules.refusal(self, "pin", rules.Rule(0, "it is pinned already"))
+            locks = self._kind == "raw"
             if locks:
-                self.unlock()
-            raise
-        self._pin_locked = locks
+                self.lock("read" if self._view.readonly else "write")
+            try:
+                self._pins, self._pin_era = pins.pin(*self._span()), pins.era
+            except BaseException:
+                if locks:
+                    self.unlock()
+                raise
+            self._pin_locked = locks
 
     def unpin(self) -> None:
         """Let the frames change again, and unlock what `pin` locked.
@@ -363,13 +373,14 @@ class Mdl(Described):
         Raises:
             InvalidDeviceStateError: not pinned.
         """
-        self._check("pin")
-        if not self._pins:
-            raise rules.refusal(self, "unpin", rules.Rule(0, "it is not pinned"))
-        if self._pin_locked:
-            self.unlock()
-        else:
-            self._unpin()
+        with page_locks.transition:
+            self._check("pin")
+            if not self._pins:
+                raise rules.refusal(self, "unpin", rules.Rule(0, "it is not pinned"))
+            if self._pin_locked:
+                self.unlock()
+            else:
+                self._unpin()
 
     @property
     def guarantees(self) -> frozenset[str]:
@@ -420,11 +431,12 @@ class Mdl(Described):
         >>> mdl.freed
         True
         """
-        self._check("free")
-        self._unmap()
-        self._unpin()
-        self._view, self._source, self._next = GONE, None, None
-        self.life.end()
+        with page_locks.transition:
+            self._check("free")
+            self._unmap()
+            self._unpin()
+            self._view, self._source, self._next = GONE, None, None
+            self.life.end()
 
     def free_pages(self) -> None:
         """Give pages back that were allocated for this MDL, and the MDL with them.
@@ -434,14 +446,15 @@ class Mdl(Described):
 
         Source: MmFreePagesFromMdl, then ExFreePool.
         """
-        self._check("free the pages of")
-        start, end = self._span()
-        self._unmap()
-        self._unpin()
-        if self._era == page_locks.era:
-            page_locks.give_back(start, end)
-        self._kind = "raw"
-        self.free()
+        with page_locks.transition:
+            self._check("free the pages of")
+            start, end = self._span()
+            self._unmap()
+            self._unpin()
+            if self._era == page_locks.era:
+                page_locks.give_back(start, end)
+            self._kind = "raw"
+            self.free()
 
     def __enter__(self) -> Self:
         return self
@@ -457,21 +470,24 @@ class Mdl(Described):
         >>> mdl.freed
         True
         """
-        if self.freed:
-            return
-        if self._kind == "pages":
-            self.free_pages()
-            return
-        if self._locked:
-            self.unlock()
-        self.free()
+        with page_locks.transition:
+            if self.freed:
+                return
+            if self._kind == "pages":
+                self.free_pages()
+                return
+            if self._locked:
+                self.unlock()
+            self.free()
 
     def __del__(self) -> None:
-        kind = getattr(self, "_kind", "raw")
-        pinned = kind != "raw" and self._pins
-        if self.freed or not (kind in {"locked", "pages"} or pinned):
+        if getattr(self, "_view", GONE) is GONE:
             return
-        if pinned and self._pin_era == pins.era:
+        self.life.end()
+        kind = self._kind
+        if not (kind in {"locked", "pages"} or (self._pins and kind == "nonpaged")):
+            return
+        if self._pins and self._pin_era == pins.era:
             pins.unpin_later(self._pins, self._view)
         if kind != "nonpaged" and self._era == page_locks.era:
             page_locks.give_back_later(*self._span(), self._view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 
 
@@ -40,22 +40,22 @@ class Runs:
     [(0, 5)]
     """
 
-    __slots__ = ("_runs",)
+    __slots__ = ("_runs", "_starts")
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
+        self._starts: list[int] = []
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs)
 
     def add(self, start: int, end: int) -> list[Run]:
         """Count a range up; the runs that nothing held before, each within one old gap."""
+        first, last = self._cut(start), self._cut(end)
         fresh: list[Run] = []
-        position = self._cut(start)
-        last = self._cut(end)
         covered: list[Run] = []
         reached = start
-        for run in self._runs[position:last]:
+        for run in self._runs[first:last]:
             if reached < run.start:
                 fresh.append(Run(reached, run.start))
                 covered.append(fresh[-1])
@@ -65,37 +65,33 @@ class Runs:
         if reached < end:
             fresh.append(Run(reached, end))
             covered.append(fresh[-1])
-        self._runs[position:last] = covered
+        self._replace(first, last, covered)
         return fresh
 
     def remove(self, start: int, end: int) -> list[Run]:
         """Count a range down that was counted up; the runs that nothing holds any more."""
-        position = self._cut(start)
-        last = self._cut(end)
+        first, last = self._cut(start), self._cut(end)
         empty: list[Run] = []
         left: list[Run] = []
-        for run in self._runs[position:last]:
+        for run in self._runs[first:last]:
             run.count -= 1
             (left if run.count else empty).append(run)
-        self._runs[position:last] = left
-        self._join(position + len(left))
-        self._join(position)
+        self._replace(first, last, left)
+        self._join(first + len(left))
+        self._join(first)
         return empty
 
-    def split(self, run: Run, at: int) -> Run:
-        """Cut a run in two; the second part."""
-        self._cut(at)
-        return self._runs[bisect_left(self._runs, at, key=_start)]
+    def split(self, at: int) -> Run:
+        """Cut the run around `at` in two; the second part."""
+        return self._runs[self._cut(at)]
 
     def _cut(self, at: int) -> int:
         """Let no run reach across `at`; the position of the first run from there on."""
-        position = bisect_right(self._runs, at, key=_start)
-        if position and self._runs[position - 1].start == at:
-            return position - 1
-        if position and self._runs[position - 1].end > at:
-            run = self._runs[position - 1]
-            self._runs.insert(position, Run(at, run.end, run.count, run.foreign))
+        position = bisect_left(self._starts, at)
+        if position and (run := self._runs[position - 1]).end > at:
+            rest = [Run(at, run.end, run.count, run.foreign)]
             run.end = at
+            self._replace(position, position, rest)
         return position
 
     def _join(self, position: int) -> None:
@@ -106,8 +102,8 @@ class Runs:
         alike = left.count == right.count and left.foreign == right.foreign
         if left.end == right.start and alike:
             left.end = right.end
-            del self._runs[position]
+            self._replace(position, position + 1, [])
 
-
-def _start(run: Run) -> int:
-    return run.start
+    def _replace(self, first: int, last: int, runs: list[Run]) -> None:
+        self._runs[first:last] = runs
+        self._starts[first:last] = [run.start for run in runs]
