@@ -23,8 +23,9 @@ Mode = Literal["user", "kernel"]
 CompletionRoutine = Callable[["Irp"], object]
 CancelRoutine = Callable[["Irp"], object]
 
-# Guards every cancel slot: held for a few instructions, never while calling out.
-_slots = threading.Lock()
+# Guards every cancel slot: held for a few instructions, never while calling out. What the collector
+# ends inside them may come here again.
+_slots = threading.RLock()
 
 
 class Irp:

@@ -17,8 +17,9 @@ _WARNING = 0x8000_0000
 
 Listener = Callable[[], object]
 
-# Guards who is told of an end: held for a few instructions, never while calling out.
-_ends = threading.Lock()
+# Guards who is told of an end: held for a few instructions, never while calling out. What the
+# collector ends inside them may come here again.
+_ends = threading.RLock()
 
 
 class Pending:

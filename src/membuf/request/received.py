@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from membuf._native import Memory, end_undeletable, set_undeletable
 from membuf.base import status as st
-from membuf.base.errors import MembufError, from_status
+from membuf.base.errors import MembufError, ObjectDeletedError, from_status
 from membuf.base.status import Status, nt_success
 from membuf.request import completing, retrieval, user_buffers
 from membuf.request.reports import report
@@ -245,6 +245,8 @@ class ReceivedRequest(Request):
             end_undeletable(self)
         except ExceptionGroup as error:
             report(error, f"a callback of {self!r}")
+        except ObjectDeletedError:
+            pass  # garbage with its device: the collector was here first
         retrieved, held = self._retrieved, None
         if retrieved is not None:
             if self._has_callbacks:
