@@ -38,12 +38,14 @@ def test_a_read_has_output_and_no_input() -> None:
     assert pending.wait() == (0, 0)
 
 
-@case("Q4")
+@case("Q4", "C82-request", "C83-request", "C85-request")
 def test_a_write_brings_memory_that_is_read_only() -> None:
     request, _ = Lab().write(b"abcd")
     memory = request.input_memory()
     with refused(st.STATUS_ACCESS_VIOLATION):
         memory.copy_from(b"x")
+    with refused(st.STATUS_ACCESS_VIOLATION):
+        memory.copy_from(b"too long", 4)
     out = bytearray(4)
     memory.copy_to(out)
     assert (bytes(memory.buffer), out, memory.buffer.readonly) == (b"abcd", b"abcd", True)
@@ -144,7 +146,7 @@ def test_information_without_output_is_not_looked_at() -> None:
     assert source == bytearray(range(8))
 
 
-@case("Q16")
+@case("Q16", "C86")
 @pytest.mark.parametrize(("code", "readonly"), [(IN_DIRECT, True), (OUT_DIRECT, False)])
 def test_a_direct_ioctl_copies_its_input_and_maps_its_output(code: int, readonly: bool) -> None:
     request, _, source, out = Lab().ioctl(code, 8, 64)
@@ -242,7 +244,7 @@ def test_a_neither_read_of_a_user() -> None:
     request.complete()
 
 
-@case("Q32")
+@case("Q32", "C53", "C70-request")
 def test_request_memory_is_not_its_drivers_to_delete() -> None:
     request, *_ = Lab().read(8)
     memory = request.output_memory()
@@ -250,8 +252,10 @@ def test_request_memory_is_not_its_drivers_to_delete() -> None:
         memory.delete()
     with refused(st.STATUS_CANNOT_DELETE):
         request.delete()
-    with refused(IDR):
+    with refused(IDR, (0x10D, 5)):
         memory.assign_buffer(bytearray(8))
+    with refused(st.STATUS_OBJECT_PATH_INVALID):
+        memory.add_context(list)
     assert (memory.parent, memory.size) == (request, 8)
     request.complete()
 
@@ -426,6 +430,34 @@ def test_locked_memory_is_unlocked_before_the_originator_knows() -> None:
     request.complete()
     assert log == ["destroyed", "told"]
     buffer.extend(b"no view is left")
+
+
+@case("C64")
+def test_memory_of_a_requests_is_gone_before_the_originator_knows() -> None:
+    log: list[str] = []
+    request, pending, _ = Lab().read(8)
+    membuf.Memory(
+        8,
+        parent=request,
+        on_cleanup=lambda _: log.append("c:M"),
+        on_destroy=lambda _: log.append("d:M"),
+    )
+    pending.tell(lambda: log.append("told"))
+    request.complete()
+    assert log == ["c:M", "d:M", "told"]
+
+
+@case("C91")
+def test_a_reference_on_request_memory_stops_the_completion() -> None:
+    request, pending, _ = Lab().read(8)
+    memory = request.output_memory()
+    memory.reference("held")
+    with refused(st.STATUS_INVALID_DEVICE_STATE, (0x10D, 3)):
+        request.complete()
+    assert (pending.done, request.owned, memory.size) == (False, True, 8)
+    memory.dereference("held")
+    request.complete()
+    assert pending.done
 
 
 @case("Q44")

@@ -142,51 +142,58 @@ def test_a_sequential_queue_presents_one_at_a_time_whoever_submits() -> None:
         assert mine == sorted(mine)
 
 
-@pytest.mark.parametrize("operation", ["purge", "stop_and_purge", "drain", "stop"])
-def test_states_change_under_traffic(operation: str) -> None:
-    device = membuf.Device("states")
-    queue = device.queue("q", dispatch="parallel", maximum=8)
-    kept: list[Any] = []
+class Marking:
+    """A device that marks every request, and a thread that takes them back and completes them."""
 
-    @device.on_write
-    def write(request: Any) -> None:
-        if not request.try_mark_cancelable(lambda request: request.complete(CAN)):
-            request.complete(CAN)
+    def __init__(self) -> None:
+        self.device = membuf.Device("states")
+        self.queue = self.device.queue("q", dispatch="parallel", maximum=8)
+        self.device.on_write(self.mark)
+        self.kept: list[Any] = []
+        self.over = threading.Event()
+
+    def mark(self, request: Any) -> None:
+        if request.try_mark_cancelable(lambda request: request.complete(CAN)):
+            self.kept.append(request)
         else:
-            kept.append(request)
+            request.complete(CAN)
 
-    ends: Counter[int] = Counter()
-    over = threading.Event()
-
-    def end_some() -> None:
-        while not over.is_set() or kept:
+    def end_some(self) -> None:
+        while not self.over.is_set() or self.kept:
             with contextlib.suppress(IndexError, membuf.MembufError):
-                request = kept.pop()
+                request = self.kept.pop()
                 request.unmark_cancelable()
                 request.complete(information=1)
 
+    def turn(self, operation: str) -> None:
+        """Stop and start, as often as it takes to meet every state of a request."""
+        for _ in range(40):
+            told = threading.Event()
+            getattr(self.queue, operation)(lambda _, told=told: told.set())
+            assert told.wait(60)
+            self.queue.start()
+
+
+@pytest.mark.parametrize("operation", ["purge", "stop_and_purge", "drain", "stop"])
+def test_states_change_under_traffic(operation: str) -> None:
+    marking, ends = Marking(), Counter[int]()
+
     def submit(number: int) -> None:
-        with device.open() as handle:
+        with marking.device.open() as handle:
             pending = [handle.start_write(b"x") for _ in range(500)]
             ends.update(one.wait(60)[0] for one in pending)
 
-    def turn() -> None:
-        for _ in range(40):
-            told = threading.Event()
-            getattr(queue, operation)(lambda _, told=told: told.set())
-            assert told.wait(60)
-            queue.start()
-
-    worker, turner = threading.Thread(target=end_some), threading.Thread(target=turn)
+    worker = threading.Thread(target=marking.end_some)
+    turner = threading.Thread(target=marking.turn, args=(operation,))
     worker.start()
     turner.start()
     run_threads(submit, 3)
     turner.join()
-    over.set()
+    marking.over.set()
     worker.join()
     assert sum(ends.values()) == 1500
     assert set(ends) <= {0, CAN, IDS}
-    assert queue.idle
+    assert marking.queue.idle
 
 
 def test_tasks_and_threads_use_one_device() -> None:

@@ -16,6 +16,13 @@ const char *exported_source(Memory *self)
     return self->exported != NULL && self->exported->of_request ? "request" : "preallocated";
 }
 
+/* A part of its request, and no object of its own that could be deleted alone. */
+bool exported_is_embedded(Memory *self)
+{
+    return self->block == NULL && self->exported != NULL && self->exported->of_request &&
+           (state_load(&self->base) & UNDELETABLE) != 0;
+}
+
 uint32_t exported_tag(Memory *self)
 {
     return self->exported == NULL ? 0 : self->exported->tag;

@@ -193,6 +193,7 @@ extern PyTypeObject Object_Type, Memory_Type, LookasideList_Type, Block_Type, Po
 #define STATUS_INVALID_PARAMETER 0xC000000Du
 #define STATUS_INVALID_DEVICE_REQUEST 0xC0000010u
 #define STATUS_BUFFER_TOO_SMALL 0xC0000023u
+#define STATUS_OBJECT_PATH_INVALID 0xC0000039u
 #define STATUS_DELETE_PENDING 0xC0000056u
 #define STATUS_INTEGER_OVERFLOW 0xC0000095u
 #define STATUS_INSUFFICIENT_RESOURCES 0xC000009Au
@@ -319,6 +320,7 @@ PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssi
 PyObject *memory_assign_buffer(Memory *self, PyObject *buffer);
 PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 const char *exported_source(Memory *self);
+bool exported_is_embedded(Memory *self);
 PyObject *memory_copy_from(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 PyObject *memory_copy_to(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 int exported_getbuffer(Memory *self, Py_buffer *view, int flags);

@@ -243,6 +243,10 @@ static int accepts_context(Object *self)
         raise_status(STATUS_DELETE_PENDING, NULL, "the deletion of %R has begun: it takes no new contexts", self);
         return -1;
     }
+    if (Py_IS_TYPE((PyObject *)self, &Memory_Type) && exported_is_embedded((Memory *)self)) {
+        raise_status(STATUS_OBJECT_PATH_INVALID, NULL, "%R is a part of its request: add the context to that", self);
+        return -1;
+    }
     return 0;
 }
 

@@ -33,7 +33,7 @@ _CONTROL: Final = (_IOCTL, _INTERNAL)
 
 
 class Pages:
-    """The context of memory that stands over an MDL: a target uses that instead of a new one."""
+    """The context of memory that was probed and locked: the MDL it stands over."""
 
     __slots__ = ("mdl",)
 
@@ -44,13 +44,14 @@ class Pages:
 class Retrieved:
     """What was retrieved of a request until now: nothing is made twice."""
 
-    __slots__ = ("input", "input_mdl", "locked", "output", "output_mdl")
+    __slots__ = ("input", "input_mdl", "locked", "mapped", "output", "output_mdl")
 
     def __init__(self) -> None:
         self.input: Memory | None = None
         self.output: Memory | None = None
         self.input_mdl: Mdl | None = None
         self.output_mdl: Mdl | None = None
+        self.mapped: Memory | None = None  # which of the two stands over the request's MDL
         self.locked: list[Memory] = []
 
     def __iter__(self) -> Iterator[Memory]:
@@ -78,6 +79,13 @@ def is_embedded(thing: object) -> bool:
 
 def mdl_of(memory: Memory) -> Mdl | None:
     """The MDL that a request's memory stands over: of direct and of probed and locked memory."""
+    if memory.source != "request":
+        return None
+    request: Any = memory.parent
+    kept: Retrieved | None = getattr(request, "_retrieved", None)
+    if kept is not None and kept.mapped is memory:
+        mdl: Mdl | None = request._irp.mdl
+        return mdl
     pages = memory.get_context(Pages)
     return None if pages is None else pages.mdl
 
@@ -184,7 +192,7 @@ def _mapped(request: ReceivedRequest, size: int, readonly: bool) -> Memory:
     if mdl is None:
         raise _empty(request)
     memory = _embedded(request, mdl.buffer, size, readonly)
-    memory.add_context(Pages).mdl = mdl
+    _kept(request).mapped = memory
     return memory
 
 
