@@ -522,6 +522,23 @@ def test_ready_is_told_when_the_first_comes() -> None:
         lab.device.queue("p").ready_notify(lambda _: None)
 
 
+def test_ready_is_told_once_when_many_come_at_once() -> None:
+    lab, log = Lab(), []
+    lab.queue.ready_notify(lambda queue: log.append(queue.waiting))
+    with lab.device._lock:
+        for _ in range(2):
+            lab.queue._enter(
+                membuf.request.ReceivedRequest(
+                    lab.device, lab.handle._packet(RequestType.WRITE, length=1)
+                )
+            )
+    lab.queue._dispatch()
+    assert log == [2]
+    assert lab.queue.statistics().waiting == 2
+    lab.queue.purge()
+    assert lab.device.statistics().queues[0].cancelled == 2
+
+
 @case("Q137")
 def test_cleanup_of_a_file_cancels_what_waits_of_it() -> None:
     lab = Lab()

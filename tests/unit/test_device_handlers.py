@@ -346,3 +346,16 @@ def test_a_deleted_device_takes_nothing() -> None:
     request.device.delete()
     request.complete(information=1)
     assert owned.wait() == (0, 1)
+
+
+def test_what_a_device_has_done() -> None:
+    lab = Lab()
+    request, _, _ = lab.read(100)
+    request.requeue()
+    request = lab.queue.retrieve_next()
+    request.complete()
+    lab.handle.start_read(bytearray(100)).cancel()
+    (queue,) = lab.device.statistics().queues
+    assert (queue.presented, queue.completed, queue.cancelled, queue.waiting) == (2, 1, 1, 0)
+    (buffers,) = lab.device.statistics().system_buffers
+    assert (buffers.allocations, buffers.outstanding) == (2, 0)

@@ -10,6 +10,7 @@ from membuf.request.queue import Queue
 from membuf.request.queue_state import QueueState
 from membuf.request.received import ReceivedRequest
 from membuf.request.request import Request
+from membuf.request.statistics import DeviceStatistics, QueueStatistics
 
 __all__ = [
     "BUFFERED",
@@ -18,11 +19,13 @@ __all__ = [
     "CompletionParams",
     "ControlCode",
     "Device",
+    "DeviceStatistics",
     "FileObject",
     "IoType",
     "Irp",
     "Queue",
     "QueueState",
+    "QueueStatistics",
     "ReceivedRequest",
     "Request",
     "RequestType",

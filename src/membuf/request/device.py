@@ -29,9 +29,10 @@ from membuf.request.completion import RequestType
 from membuf.request.handlers import H, Handler, plain
 from membuf.request.io_type import BUFFERED, IoType
 from membuf.request.power import Powered
-from membuf.request.queue import Dispatch, Queue
+from membuf.request.queue import Dispatch, Queue, check_configuration
 from membuf.request.received import ReceivedRequest
 from membuf.request.reports import report
+from membuf.request.statistics import DeviceStatistics
 from membuf.request.system_buffers import SystemBuffers
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ class Device(Powered):
         """
         if default:
             self._check_default()
+        check_configuration(dispatch, maximum, handlers)
         self._check_parent(parent)
         queue = Queue(
             self,
@@ -302,6 +304,12 @@ class Device(Powered):
     def queues(self) -> tuple[Queue, ...]:
         """Its queues that are not deleted, in the order they were made."""
         return tuple(self._queues)
+
+    def statistics(self) -> DeviceStatistics:
+        """The counters of its queues, and of the lists that its system buffers come from."""
+        return DeviceStatistics(
+            tuple(queue.statistics() for queue in self.queues), self.system_buffers.statistics()
+        )
 
     def _check_default(self) -> None:
         if self.started:

@@ -24,6 +24,7 @@ from membuf.request.completion import RequestType
 from membuf.request.handlers import DEFAULT, Handler, Handlers, presenting
 from membuf.request.queue_state import Stateful
 from membuf.request.received import Mark, Owner, ReceivedRequest
+from membuf.request.statistics import QueueStatistics
 
 if TYPE_CHECKING:
     from membuf.request.device import Device
@@ -61,10 +62,13 @@ class Queue(Stateful, Handlers):
 
     __slots__ = (
         "__weakref__",
+        "_cancelled",
+        "_completed",
         "_handlers",
         "_jobs",
         "_on_canceled",
         "_on_ready",
+        "_presented",
         "_presenter",
         "_ready_due",
         "_running",
@@ -86,7 +90,7 @@ class Queue(Stateful, Handlers):
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> None:
-        self.maximum = _check(dispatch, maximum, handlers)
+        self.maximum = check_configuration(dispatch, maximum, handlers)
         self.device = device
         self.dispatch = dispatch
         self.allow_zero_length = allow_zero_length
@@ -99,6 +103,7 @@ class Queue(Stateful, Handlers):
         self._running: set[int] = set()
         self._presenter: int | None = None
         self._owned = self._ending = 0
+        self._presented = self._completed = self._cancelled = 0
         self._accepts = self._dispatches = True
         self._held = self._cancels_owned = self._ready_due = False
         self._on_idle = self._on_empty = None
@@ -141,6 +146,19 @@ class Queue(Stateful, Handlers):
     def _note_coroutine(self) -> None:
         self.device._note_coroutine()
 
+    def statistics(self) -> QueueStatistics:
+        """Its counters."""
+        with self.device._lock:
+            return QueueStatistics(
+                name=self.name,
+                dispatch=self.dispatch,
+                waiting=len(self._waiting),
+                owned=self._owned,
+                presented=self._presented,
+                completed=self._completed,
+                cancelled=self._cancelled,
+            )
+
     # ---- coming in ------------------------------------------------------------------------------
 
     def _arrive(self, request: ReceivedRequest) -> None:
@@ -167,6 +185,7 @@ class Queue(Stateful, Handlers):
             return False
         request._queue = self
         self._owned += 1
+        self._presented += 1
         self._running.add(me)
         if self.dispatch == "sequential":
             self._presenter = me
@@ -177,7 +196,8 @@ class Queue(Stateful, Handlers):
         request._queue = self
         request._owner = _FRAMEWORK
         request._mark = Mark.UNMARKED
-        self._ready_due = not self._waiting
+        if not self._waiting:
+            self._ready_due = True
         self._waiting[request] = None
         if head:
             self._waiting.move_to_end(request, last=False)
@@ -302,6 +322,7 @@ class Queue(Stateful, Handlers):
         request._irp.set_cancel_routine(None)
         request._owner = _DRIVER
         self._owned += 1
+        self._presented += 1
 
     def _present(self, request: ReceivedRequest) -> None:
         handler = self._handler(request.type)
@@ -339,8 +360,10 @@ class Queue(Stateful, Handlers):
         with self.device._lock:
             if owned:
                 self._owned -= 1
+                self._completed += 1
             else:
                 self._ending -= 1
+                self._cancelled += 1
             job = self._begin(me)
         if job is not None:
             self._run(me, job)
@@ -431,10 +454,16 @@ class Queue(Stateful, Handlers):
             )
 
 
-def _check(
+def check_configuration(
     dispatch: str, maximum: int | None, handlers: Mapping[RequestType, Handler] | None
 ) -> int:
-    """The maximum of a new queue, its configuration checked in the framework's order."""
+    """The maximum of a new queue, its configuration checked in the framework's order.
+
+    Raises:
+        InvalidParameterError: no such dispatch, a maximum of 0 or for another dispatch, or handlers
+            for a manual queue.
+        MembufError: STATUS_WDF_NO_CALLBACK: it would present requests to nobody.
+    """
     if dispatch not in {"sequential", "parallel", "manual"}:
         raise InvalidParameterError(
             f'dispatch must be "sequential", "parallel" or "manual"; got {dispatch!r}'

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from membuf._native import LookasideList, Memory
+
+if TYPE_CHECKING:
+    from membuf.pool.statistics import LookasideStatistics
 
 _SMALLEST: Final = 9  # 512 bytes
 _LARGEST: Final = 20  # 1 MiB; what is larger comes from the pool itself
@@ -18,6 +21,10 @@ class SystemBuffers:
 
     def __init__(self) -> None:
         self._lists: dict[int, LookasideList] = {}
+
+    def statistics(self) -> tuple[LookasideStatistics, ...]:
+        """A record a list, the smallest first."""
+        return tuple(list_.statistics() for _, list_ in sorted(self._lists.items()))
 
     def take(self, size: int, zero: bool) -> Memory:
         """Memory of `size` bytes or more; its deletion gives it back.
