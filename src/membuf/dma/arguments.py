@@ -139,7 +139,7 @@ def _write(request: Any, direction: int, strict: bool) -> tuple[MdlLike, int, bo
 def _buffered(request: Any, direction: int, strict: bool) -> tuple[MdlLike, int, bool]:
     if direction == WRITE_TO_DEVICE:
         return request.input_mdl(), request.input_length, True
-    mdl = request.input_mdl() if strict else request.output_mdl()
+    mdl = request.input_mdl(one_slot=True) if strict else request.output_mdl()
     return mdl, request.output_length, True
 
 
