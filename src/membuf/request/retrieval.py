@@ -71,12 +71,6 @@ class Retrieved:
         self.input_mdl = self.output_mdl = None
 
 
-def is_embedded(thing: object) -> bool:
-    """Whether it is a view embedded in a received request, not an object of its own."""
-    retrieved = getattr(getattr(thing, "parent", None), "_retrieved", None)
-    return isinstance(retrieved, Retrieved) and thing in (retrieved.input, retrieved.output)
-
-
 def mdl_of(memory: Memory) -> Mdl | None:
     """The MDL that a request's memory stands over: of direct and of probed and locked memory."""
     if memory.source != "request":

@@ -19,6 +19,7 @@ from membuf.base.errors import BugCheck, InvalidDeviceStateError, from_status
 from membuf.base.status import Status, nt_success
 from membuf.base.tag import Tag
 from membuf.pool import Domain, current_domain, default_domain
+from membuf.pool.domain import OnLeak
 from membuf.wdf import _blocks, _current, _mdls
 from membuf.wdf._bugcheck import violation
 from membuf.wdf._device_init import WDFDEVICE_INIT
@@ -92,6 +93,7 @@ class Driver(Domain):
         nx_optin: bool = False,
         quota: int | None = None,
         auto_rebalance: bool = True,
+        on_leak: OnLeak = "warn",
     ) -> None:
         if on_bugcheck not in get_args(OnBugCheck):
             choices = ", ".join(get_args(OnBugCheck))
@@ -102,6 +104,7 @@ class Driver(Domain):
             tag=self.default_tag,
             locked="required" if strict else "best-effort",
             auto_rebalance=auto_rebalance,
+            on_leak=on_leak,
             name=service,
         )
         self.service, self.strict, self.verifier = service, strict, verifier

@@ -11,6 +11,7 @@ from membuf.base.status import (
     STATUS_SUCCESS,
     Status,
 )
+from membuf.pool.domain import OnLeak
 from membuf.wdf._arguments import not_null, tag_number
 from membuf.wdf._attributes import WDF_OBJECT_ATTRIBUTES, check_parent_handle, validate
 from membuf.wdf._contexts import prepare
@@ -148,6 +149,7 @@ def driver(
     nx_optin: bool = False,
     quota: int | None = None,
     auto_rebalance: bool = True,
+    on_leak: OnLeak = "warn",
 ) -> WDFDRIVER:
     """A driver for a `with` statement: current inside, unloaded at the exit.
 
@@ -160,6 +162,7 @@ def driver(
         nx_optin: let the executable pool types mean the non-executable ones.
         quota: bytes that the ...QuotaTag calls may hold together, None for no limit.
         auto_rebalance: adapt the depth of lookaside lists by itself, at most once a second.
+        on_leak: when it is unloaded with pool still out, "warn" or "raise" a LeakError.
 
     >>> with driver("WdfXy12") as d:
     ...     d is WdfGetDriver(), d.tag
@@ -174,6 +177,7 @@ def driver(
         nx_optin=nx_optin,
         quota=quota,
         auto_rebalance=auto_rebalance,
+        on_leak=on_leak,
     )
 
 

@@ -13,11 +13,9 @@ from membuf.base.status import (
     STATUS_NOT_FOUND,
     STATUS_OBJECT_NAME_EXISTS,
     STATUS_OBJECT_NAME_INVALID,
-    STATUS_OBJECT_PATH_INVALID,
     STATUS_SUCCESS,
     Status,
 )
-from membuf.request.retrieval import is_embedded
 from membuf.wdf._arguments import handle, handle_not_null, handle_of_any_age, not_null, ulong
 from membuf.wdf._attributes import (
     WDF_EXECUTION_LEVEL,
@@ -423,8 +421,6 @@ def WdfObjectAllocateContext(
     info = ContextAttributes.ContextTypeInfo
     if info is None:
         return STATUS_OBJECT_NAME_INVALID, None
-    if is_embedded(owner):
-        return STATUS_OBJECT_PATH_INVALID, None
     status, space = prepare(ContextAttributes)
     if space is None:
         return status, None
