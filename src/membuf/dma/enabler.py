@@ -372,7 +372,11 @@ class Enabler(Object):
             verification.check_mdls(self, part)
 
     def keep_for(self, transaction: TransactionEngine) -> None:
-        """A scatter/gather transaction refers to its enabler while it has room for a list."""
+        """A scatter/gather transaction has room for a list, and its enabler outlives that.
+
+        While neither is deleted the tree sees to it: a reference would keep both from being
+        dropped.
+        """
         if self._preallocate:
             self.reference(transaction.label)
 

@@ -66,7 +66,6 @@ class TransactionEngine(Object):
         self.label = f"transaction {name or hex(id(self))}"
         cleaned_up, destroyed = TransactionEngine._cleaned_up, TransactionEngine._destroyed
         super().__init__(name, parent=enabler, on_cleanup=cleaned_up, on_destroy=destroyed)
-        enabler.keep_for(self)
 
     @property
     def under_way(self) -> bool:
@@ -320,6 +319,7 @@ class TransactionEngine(Object):
                 after = self._give_up() + self._unreserve()
                 self._run = None
                 self._state = S.DELETED
+            self._enabler.keep_for(self)
             self._enabler.dispatch(after)
 
     def _destroyed(self) -> None:
