@@ -55,35 +55,42 @@ def test_transfers_of_many_threads_by_a_device_on_its_own() -> None:
     assert device.faults == []
 
 
+MDL = mdl_of((0x800, 5 * PAGE))
+
+
+def complete(t: Any, *_: Any) -> None:
+    """A device that is done at once."""
+    t.completed()
+
+
+def nothing(*_: Any) -> None:
+    """A device that never answers; somebody else completes, or gives up."""
+
+
+CALLS: tuple[Callable[[Any], object], ...] = (
+    lambda t: t.initialize(complete, dma.WRITE_TO_DEVICE, MDL),
+    lambda t: t.initialize(nothing, dma.READ_FROM_DEVICE, MDL),
+    lambda t: t.execute(),
+    lambda t: t.execute(),
+    lambda t: t.completed(),
+    lambda t: t.completed_with_length(1),
+    lambda t: t.cancel(),
+    lambda t: t.release(),
+    lambda t: t.delete(),
+)
+
+
 def test_random_calls_from_many_threads_lose_no_map_register() -> None:
     enabler = dma.Enabler(membuf.Object(name="device"), maximum_length=2 * PAGE)
     slots = [enabler.transaction() for _ in range(8)]
-    mdl = mdl_of((0x800, 5 * PAGE))
-
-    def complete(t: Any, *_: Any) -> None:
-        t.completed()
-
-    def nothing(*_: Any) -> None:
-        """The device never answers; somebody else completes, or gives up."""
 
     def work(number: int) -> None:
         chance = random.Random(number)
-        calls = (
-            lambda t: t.initialize(complete, dma.WRITE_TO_DEVICE, mdl),
-            lambda t: t.initialize(nothing, dma.READ_FROM_DEVICE, mdl),
-            lambda t: t.execute(),
-            lambda t: t.execute(),
-            lambda t: t.completed(),
-            lambda t: t.completed_with_length(1),
-            lambda t: t.cancel(),
-            lambda t: t.release(),
-            lambda t: t.delete(),
-        )
         for _ in range(1500):
             at = chance.randrange(len(slots))
             t = slots[at]
             try:
-                chance.choice(calls)(t)
+                chance.choice(CALLS)(t)
             except membuf.ObjectDeletedError:
                 slots[at] = enabler.transaction()
             except membuf.MembufError:
