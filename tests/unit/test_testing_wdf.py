@@ -257,6 +257,7 @@ def leaves_pool_too(queue: Any, request: Any) -> None:
 def test_a_bug_check_that_was_kept_is_raised_with_what_else_is_wrong() -> None:
     def write(queue: Any, request: Any, length: int) -> None:
         wdf.WdfMemoryCreate(None, wdf.NonPagedPoolNx, 0, 100)
+        wdf.ExAllocatePool2(wdf.POOL_FLAG_NON_PAGED, 100, b"Pool")
         wdf.WdfRequestCompleteWithInformation(request, OK, length + 1)
 
     with pytest.raises(membuf.BugCheck) as caught, kit.driver("WdfBad") as bench:

@@ -135,9 +135,11 @@ class Driver(Domain):
         try:
             self._end()
         finally:
-            super().__exit__(kind, value, traceback)
-            _blocks.free_leaked(self)
-            _mdls.free_leaked(self)
+            try:
+                super().__exit__(kind, value, traceback)
+            finally:  # whatever was said of the leaks
+                _blocks.free_leaked(self)
+                _mdls.free_leaked(self)
         if kind is None:
             self.raise_kept()
 

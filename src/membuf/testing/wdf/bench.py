@@ -111,9 +111,7 @@ class Bench:
         defects = [*self._close(), *self._left()]
         self.driver.listener = None
         try:
-            self.driver.__exit__(kind, value, traceback)
-        except LeakError as error:
-            defects += left_blocks(error.leaks)
+            defects += self._unload(kind, value, traceback)
         except BugCheck as error:
             for defect in self._raised + defects:
                 error.add_note(defect)
@@ -123,6 +121,14 @@ class Bench:
         defects = self._raised + defects
         if defects and kind is None:
             raise DriverDefectError(defects)
+
+    def _unload(self, *raised: Any) -> list[str]:
+        try:
+            self.driver.__exit__(*raised)
+        except LeakError as error:
+            self.driver.raise_kept()
+            return left_blocks(error.leaks)
+        return []
 
     # ---- setting up -----------------------------------------------------------------------------
 
