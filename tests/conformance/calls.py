@@ -18,8 +18,10 @@ from typing import Any
 
 import membuf
 from membuf import wdf
+from membuf.dma import Enabler
 from membuf.wdf._driver import Driver
 
+STRICTABLE = {Driver.__init__.__code__, Enabler.__init__.__code__}
 TESTS = str(Path(__file__).parents[1])
 NATIVE = (types.MethodDescriptorType, types.ClassMethodDescriptorType)
 
@@ -47,7 +49,7 @@ class Seen:
     def enter(self, frame: types.FrameType) -> None:
         """Take the start of a Python function."""
         code = frame.f_code
-        if code is Driver.__init__.__code__:
+        if code in STRICTABLE:
             self.modes.add("strict" if frame.f_locals["strict"] else "default")
         if of_tests(frame):
             self.calls.update(classes().keys() & set(code.co_names))

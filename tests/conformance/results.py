@@ -2,8 +2,8 @@
 
     python -m pytest -p tests.conformance.results --results FILE tests/conformance ...
 
-Every test of a case is written, with the functions it called; of other tests in `tests/conformance`
-(those about the tables themselves) nothing is, and of tests elsewhere what they called.
+Every test of a case is written, with the functions it called; so is every other test, but those
+about the tables themselves.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.conformance.calls import Seen, faces, watching
 from tests.conformance.cases import FOLDER
 
 SEEN = pytest.StashKey[Seen]()
+ABOUT_THE_TABLES = {"test_coverage.py", "test_wdf_names.py"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,17 +79,19 @@ def described(item: pytest.Item) -> list[dict[str, Any]]:
     """What is known of a test before it runs: one entry for each case it holds."""
     test = item.nodeid.partition("[")[0]
     common = {"test": test, "outcome": "passed", "faces": [], "modes": [], "calls": []}
-    if not item.path.is_relative_to(FOLDER):
-        return [{"case": None, "title": sentence(item), **common}]
+    if item.path.name in ABOUT_THE_TABLES or "can_fail" in item.name:
+        return []
     parameters = getattr(item, "callspec", None)
     given = parameters.params if parameters is not None else {}
+    if isinstance(given.get("face"), str):
+        common["faces"] = [given["face"]]
     rows = [value for value in given.values() if isinstance(value, dict) and "id" in value]
-    if rows and "can_fail" not in item.name:
-        [row] = rows
-        if "face" in given:
-            common["faces"] = [given["face"]]
-        return [{"case": row["id"], "title": row.get("title") or summary(row), **common}]
-    names = getattr(getattr(item, "function", None), "cases", ())
+    if item.path.is_relative_to(FOLDER) and rows:
+        titles = {row["id"]: row.get("title") or summary(row) for row in rows}
+        return [{"case": case, "title": title, **common} for case, title in titles.items()]
+    if item.path.name == "test_scripts.py":
+        return []
+    names = getattr(getattr(item, "function", None), "cases", (None,))
     return [{"case": name, "title": sentence(item), **common} for name in names]
 
 
@@ -106,10 +109,17 @@ def sentence(item: pytest.Item) -> str:
 
 def observed(seen: Seen, entry: dict[str, Any]) -> dict[str, Any]:
     """What was seen of a test while it ran."""
-    wdf = set(faces()["wdf"])
-    called = {"wdf" if name in wdf else "python" for name in seen.calls}
     return {
         "calls": sorted(seen.calls),
-        "faces": entry["faces"] or sorted(called),
+        "faces": entry["faces"] or faces_of(entry["case"] or "", seen.calls),
         "modes": sorted(seen.modes) or ["default"],
     }
+
+
+def faces_of(case: str, calls: set[str]) -> list[str]:
+    """The faces that a test is about: the one its case names, or those it calls."""
+    named = case.rpartition("-")[2]
+    if named in {"python", "wdf"}:
+        return [named]
+    wdf = set(faces()["wdf"])
+    return sorted({"wdf" if name in wdf else "python" for name in calls})

@@ -64,11 +64,13 @@ def test_reads_and_writes_go_one_way(io_type: Any) -> None:
     assert Asked(io_type).by(lambda h: h.write(bytes(100))) == (REFUSED, ("SUCCESS", 100))
 
 
+@case("R3.6-neither")
 def test_neither_has_no_mdl() -> None:
     assert Asked(NEITHER).by(lambda h: h.read(100)) == (REFUSED, REFUSED)
     assert Asked().by(lambda h: h.ioctl(code(3), bytes(10), 20)) == (REFUSED, REFUSED)
 
 
+@case("R3.6-direct")
 def test_direct_control_requests_go_one_way_with_the_output_length() -> None:
     def send(method: int) -> Callable[[Any], object]:
         return lambda h: h.ioctl(code(method), bytes(10), 20)
@@ -77,6 +79,7 @@ def test_direct_control_requests_go_one_way_with_the_output_length() -> None:
     assert Asked().by(send(2)) == (("SUCCESS", 20), REFUSED)
 
 
+@case("R3.6-buffered")
 def test_buffered_control_requests_go_both_ways() -> None:
     def send(given: int, wanted: int) -> Callable[[Any], object]:
         return lambda h: h.ioctl(code(0), bytes(given), wanted)

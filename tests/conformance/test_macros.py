@@ -6,6 +6,7 @@ import ctypes
 
 import pytest
 
+import membuf
 from membuf import wdf
 from tests.conformance.cases import case
 
@@ -100,3 +101,24 @@ def test_an_mdl_in_the_drivers_own_storage() -> None:
         again = wdf.MmInitializeMdl(mdl, ring, 100)
         assert again is mdl
         assert wdf.MmGetMdlByteCount(mdl) == 100
+
+
+@case("R3.1-two-devices")
+def test_a_paged_list_and_its_memory_are_below_one_device() -> None:
+    def below(parent: object) -> wdf.WDF_OBJECT_ATTRIBUTES:
+        attributes = wdf.WDF_OBJECT_ATTRIBUTES()
+        wdf.WDF_OBJECT_ATTRIBUTES_INIT(attributes)
+        attributes.ParentObject = parent  # type: ignore[assignment]
+        return attributes
+
+    def made(pool: int, *parents: object) -> int:
+        of_list, of_memory = map(below, parents)
+        return wdf.WdfLookasideListCreate(of_list, 64, pool, of_memory, 0)[0]
+
+    with wdf.driver("Sample") as driver:
+        one, two = membuf.Device(parent=driver), membuf.Device(parent=driver)
+        child = membuf.Object(parent=two)
+        assert made(wdf.PagedPool, one, child) == wdf.STATUS_INVALID_PARAMETER
+        assert made(wdf.NonPagedPoolNx, one, child) == wdf.STATUS_SUCCESS
+        assert made(wdf.PagedPool, two, child) == wdf.STATUS_SUCCESS
+        assert made(wdf.PagedPool, one, driver) == wdf.STATUS_SUCCESS

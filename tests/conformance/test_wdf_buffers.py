@@ -133,6 +133,7 @@ def test_a_buffered_ioctl_has_one_buffer_twice() -> None:
         ENDS(request, OK)
 
 
+@case("Q28-strict")
 def test_a_strict_driver_gets_the_first_mdl_again() -> None:
     with lab(strict=True) as own:
         request, *_ = own.ioctl(BUFFERED, 8, 64)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from membuf._native import Object
 from membuf.base.errors import DeletePendingError, MembufError, ObjectDeletedError
-from membuf.base.status import STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, Status
+from membuf.base.status import (
+    STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_PARAMETER,
+    STATUS_SUCCESS,
+    Status,
+)
+from membuf.request import Device
 from membuf.wdf._bugcheck import status_of
 from membuf.wdf._contexts import ContextSpace, attach, prepare
 
@@ -88,6 +94,19 @@ def parent_of(driver: Driver, attributes: WDF_OBJECT_ATTRIBUTES | None) -> Objec
     """The parent that attributes name, or the driver."""
     named = None if attributes is None else attributes.ParentObject
     return driver if named is None else named
+
+
+def check_devices(*attributes: WDF_OBJECT_ATTRIBUTES | None) -> Status:
+    """What a call answers whose attributes name objects below different devices."""
+    parents = [given.ParentObject for given in attributes if given is not None]
+    devices = {id(found) for parent in parents if (found := _device_above(parent)) is not None}
+    return STATUS_SUCCESS if len(devices) < 2 else STATUS_INVALID_PARAMETER
+
+
+def _device_above(thing: Object | None) -> Device | None:
+    while thing is not None and not isinstance(thing, Device):
+        thing = thing.parent
+    return thing
 
 
 def callbacks(driver: Driver | None, attributes: WDF_OBJECT_ATTRIBUTES | None) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from membuf.base.status import (
     STATUS_SUCCESS,
     Status,
 )
+from membuf.pool import PAGED
 from membuf.wdf._arguments import (
     PAGE_SIZE,
     bytes_of,
@@ -31,7 +32,7 @@ from membuf.wdf._arguments import (
 from membuf.wdf._attributes import WDF_OBJECT_ATTRIBUTES, check_parent_handle, validate
 from membuf.wdf._bugcheck import status_of, violation
 from membuf.wdf._contexts import size_overflows
-from membuf.wdf._create import create, parent_of
+from membuf.wdf._create import check_devices, create, parent_of
 from membuf.wdf._driver import Driver, enter, need_driver
 from membuf.wdf._pool_types import placement
 from membuf.wdf.wdfbugcodes import WDF_INVALID_HANDLE
@@ -314,6 +315,8 @@ def WdfLookasideListCreate(
     pool, alignment = placement(ulong(PoolType, "PoolType"))
     status = STATUS_INVALID_PARAMETER if size == 0 else validate(LookasideAttributes)
     status = status or validate(MemoryAttributes)
+    if status == STATUS_SUCCESS and pool == PAGED:
+        status = check_devices(LookasideAttributes, MemoryAttributes)
     if status == STATUS_SUCCESS and size_overflows(MemoryAttributes):
         status = STATUS_INTEGER_OVERFLOW
     if status != STATUS_SUCCESS:
