@@ -120,10 +120,15 @@ static void *exchange(void *argument)
 
 /* ---- looking and tuning -------------------------------------------------------------------------- */
 
+/* A holder seen in a walk can be looked into: whoever gives its block back waits for the walk. */
 static int look(mb_block *block, mb_pool pool, void *context)
 {
+    const parcel *holder = mb_block_holder(block);
     (void)pool;
-    *(size_t *)context += mb_block_holder(block) != NULL;
+    if (holder != NULL) {
+        CHECK(holder->block == block);
+        ++*(size_t *)context;
+    }
     return 0;
 }
 

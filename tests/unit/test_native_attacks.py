@@ -9,6 +9,7 @@ one.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import sys
@@ -260,6 +261,73 @@ def test_keywords_that_are_no_strings(made: Callable[..., object]) -> None:
     call.keywords[1] = 2
     with pytest.raises(TypeError, match="keywords must be strings"):
         call()
+
+
+def test_a_block_freed_by_its_own_tag() -> None:
+    block = membuf.pool.allocate(64, tag="Evil")
+
+    class Tag:
+        def __index__(self) -> int:
+            block.free()
+            return int.from_bytes(b"Evil", "little")
+
+    with pytest.raises(membuf.InvalidParameterError, match="freed before") as caught:
+        block.free(tag=Tag())  # type: ignore[arg-type]
+    assert caught.value.bugcheck[:2] == (0xC2, 7)
+
+
+class Deleting(bytearray):
+    """A buffer that deletes a memory object when it is asked for its bytes.
+
+    Before Python 3.12 a class has no say in that: there it is an ordinary buffer.
+    """
+
+    victim: membuf.Memory
+    released = False
+
+    def __buffer__(self, flags: int) -> memoryview:
+        self.victim.delete()
+        return memoryview(bytes(16))
+
+    def __release_buffer__(self, view: memoryview) -> None:
+        self.released = True
+
+
+ASKED = sys.version_info >= (3, 12)
+
+
+def test_an_exporter_that_deletes_the_memory_it_is_assigned_to() -> None:
+    buffer = Deleting(32)
+    buffer.victim = membuf.Memory.preallocated(bytearray(8))
+    with pytest.raises(membuf.ObjectDeletedError) if ASKED else contextlib.nullcontext():
+        buffer.victim.assign_buffer(buffer)
+    assert buffer.victim.deleted == ASKED
+    assert buffer.released == ASKED
+    if not ASKED:
+        assert buffer.victim.size == 32
+
+
+@pytest.mark.parametrize("method", ["copy_from", "copy_to"])
+def test_an_exporter_that_deletes_the_memory_it_is_copied_with(method: str) -> None:
+    buffer = Deleting(16)
+    buffer.victim = membuf.Memory(64)
+    with pytest.raises(membuf.ObjectDeletedError) if ASKED else contextlib.nullcontext():
+        getattr(buffer.victim, method)(buffer)
+    assert buffer.victim.deleted == ASKED
+
+
+def test_a_cycle_through_a_name_is_collected() -> None:
+    class Name(str):
+        __slots__ = ("named",)
+        named: membuf.Object
+
+    name = Name("name")
+    name.named = membuf.Object(name)
+    ends = membuf.LookasideList(16, parent=name.named)
+    alive = weakref.ref(ends)
+    del name, ends
+    gc.collect()
+    assert alive() is None
 
 
 # ---- depth ---------------------------------------------------------------------------------------

@@ -14,11 +14,12 @@ static int api_hold(PyObject *op, int writable, membuf_hold *out)
     if (object_alive(&self->base, "use it for I/O") < 0) {
         return -1;
     }
-    if (writable && (state_load(&self->base) & READ_ONLY) != 0) {
-        raise_status(STATUS_ACCESS_VIOLATION, NULL, "%R is read-only: nothing can be read into it", self);
+    if (memory_getbuffer(self, &view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    if (memory_getbuffer(self, &view, PyBUF_SIMPLE) < 0) {
+    if (writable && view.readonly) {
+        PyBuffer_Release(&view);
+        raise_status(STATUS_ACCESS_VIOLATION, NULL, "%R is read-only: nothing can be read into it", self);
         return -1;
     }
     if (object_hold(&self->base) < 0) {

@@ -38,6 +38,7 @@ PyObject *block_allocate(Domain *domain, PyObject *const *values)
         mb_free(tag, taken, size);
         return NULL;
     }
+    allow_try_newref((PyObject *)self);
     self->buffer = taken->data;
     self->size = size;
     self->state = 0;
@@ -53,46 +54,52 @@ PyObject *block_allocate(Domain *domain, PyObject *const *values)
 
 static void send_home(Block *self)
 {
-    mb_block *block = self->block;
-    uint64_t site = block->site;
-    self->block = NULL;
-    block->site = 0;
-    mb_bring_home(self->source, block, self->size);
+    uint64_t site = self->block->site;
+    self->block->site = 0;
+    mb_bring_home(self->source, self->block, self->size);
     site_drop(site); /* last: a code object's end may run Python code */
 }
 
-static void release(Block *self)
-{
-    uint64_t old = state_or(self, DESTROYED | RELEASED);
-    if ((old & RELEASED) != 0) {
-        return;
-    }
-    mb_settle(self->source, self->size);
-    if ((old & PINS_MASK) == 0) {
-        send_home(self);
-    } else {
-        mb_domain_stale(self->source->tag->domain, 1);
-    }
-}
-
-static void unpin(Block *self)
+/* `stale`: a view kept the bytes after the release, which was counted. */
+static void unpin(Block *self, bool stale)
 {
     uint64_t old = state_sub(self, PIN);
-    if ((old & RELEASED) != 0 && (old & PINS_MASK) == PIN) {
-        mb_domain_stale(self->source->tag->domain, -1);
-        send_home(self);
+    if ((old & RELEASED) == 0 || (old & PINS_MASK) != PIN) {
+        return;
     }
+    if (stale) {
+        mb_domain_stale(self->source->tag->domain, -1);
+    }
+    send_home(self);
+}
+
+/* False: it was freed before. */
+static bool release(Block *self)
+{
+    if (!pin_state(&self->state, false)) {
+        return false;
+    }
+    uint64_t old = state_or(self, DESTROYED | RELEASED);
+    bool first = (old & RELEASED) == 0, stale = (old & PINS_MASK) != PIN;
+    if (first) {
+        mb_settle(self->source, self->size);
+    }
+    if (first && stale) {
+        mb_domain_stale(self->source->tag->domain, 1);
+    }
+    unpin(self, stale);
+    return first;
 }
 
 static int block_getbuffer(Block *self, Py_buffer *view, int flags)
 {
     view->obj = NULL;
-    if (!pin_state(&self->state)) {
+    if (!pin_state(&self->state, false)) {
         PyErr_Format(PyExc_BufferError, "%R cannot be viewed any more", self);
         return -1;
     }
     if (PyBuffer_FillInfo(view, (PyObject *)self, self->buffer, (Py_ssize_t)self->size, 0, flags) < 0) {
-        unpin(self);
+        unpin(self, true);
         return -1;
     }
     return 0;
@@ -100,7 +107,7 @@ static int block_getbuffer(Block *self, Py_buffer *view, int flags)
 
 static void block_releasebuffer(Block *self, Py_buffer *view)
 {
-    unpin(self);
+    unpin(self, true);
 }
 
 static PyObject *raise_freed(Block *self)
@@ -143,8 +150,12 @@ PyObject *block_free(Block *self, PyObject *tag)
     if (check_tag(self, tag) < 0) {
         return NULL;
     }
-    self->freed_site = site_take();
-    release(self);
+    uint64_t site = site_take();
+    if (!release(self)) { /* the tag was an object that freed it */
+        site_drop(site);
+        return raise_freed(self);
+    }
+    self->freed_site = site;
     Py_RETURN_NONE;
 }
 
@@ -229,12 +240,27 @@ static PyObject *block_freed(Block *self, void *closure)
 
 static PyObject *block_site(Block *self, void *closure)
 {
-    return site_text(self->block == NULL ? 0 : self->block->site);
+    if (!pin_state(&self->state, true)) {
+        return Py_NewRef(Py_None);
+    }
+    PyObject *site = site_text(self->block->site);
+    unpin(self, true);
+    return site;
 }
 
 static Py_ssize_t block_length(Block *self)
 {
     return (Py_ssize_t)self->size;
+}
+
+PyObject *block_describe(Block *self)
+{
+    if (!pin_state(&self->state, true)) {
+        return raise_home((PyObject *)self);
+    }
+    PyObject *record = describe_block(self->source, self->block, self->size, (state_load(self) & DESTROYED) != 0);
+    unpin(self, true);
+    return record;
 }
 
 static PyBufferProcs block_buffer = {

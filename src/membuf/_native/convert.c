@@ -33,7 +33,7 @@ static int intern_names(Signature *signature)
         }
         count++;
     }
-    signature->count = count; /* last: an attempt that failed half-way is made again */
+    __atomic_store_n(&signature->count, count, __ATOMIC_RELEASE); /* last: an attempt that failed half-way is made again */
     return 0;
 }
 
@@ -58,7 +58,7 @@ static int take_keyword(Signature *signature, PyObject *keyword, PyObject *value
 
 static int begin(Signature *signature, Py_ssize_t count, PyObject **values)
 {
-    if (signature->count == 0 && intern_names(signature) < 0) {
+    if (__atomic_load_n(&signature->count, __ATOMIC_ACQUIRE) == 0 && intern_names(signature) < 0) {
         return -1;
     }
     memset(values, 0, (size_t)signature->count * sizeof *values);

@@ -23,19 +23,20 @@ static void move_bytes(Memory *self, void *to, const void *from, size_t count)
 }
 
 /* The framework's order: a length, then (writing) not read-only, then the range. No sum is formed. */
-static int check_copy(Memory *self, size_t offset, size_t count, bool writing)
+static int check_copy(Memory *self, const Py_buffer *own, size_t offset, size_t count, bool writing)
 {
+    size_t size = (size_t)own->len;
     if (count == 0) {
         raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{si}", "length", 0),
                      "at least 1 byte must be copied, got an empty buffer");
         return -1;
     }
-    if (writing && (state_load(&self->base) & READ_ONLY) != 0) {
+    if (writing && own->readonly) {
         raise_status(STATUS_ACCESS_VIOLATION, NULL, "%R is read-only: copy_from cannot write to it", self);
         return -1;
     }
-    if ((offset != 0 && offset >= self->size) || count > self->size - offset) {
-        size_t available = offset >= self->size ? 0 : self->size - offset;
+    if ((offset != 0 && offset >= size) || count > size - offset) {
+        size_t available = offset >= size ? 0 : size - offset;
         PyObject *operands = Py_BuildValue("{snsnsn}", "offset", (Py_ssize_t)offset, "needed", (Py_ssize_t)count,
                                            "available", (Py_ssize_t)available);
         raise_status(writing ? STATUS_INVALID_BUFFER_SIZE : STATUS_BUFFER_TOO_SMALL, operands,
@@ -73,7 +74,7 @@ static PyObject *copy(Memory *self, PyObject **values, bool writing)
     int result = object_alive(&self->base, writing ? "copy into it" : "copy from it");
     result = result < 0 ? result : memory_getbuffer(self, &own, PyBUF_SIMPLE);
     if (result == 0) {
-        result = check_copy(self, offset, (size_t)other.len, writing);
+        result = check_copy(self, &own, offset, (size_t)other.len, writing);
         if (result == 0) {
             char *mine = (char *)own.buf + offset;
             move_bytes(self, writing ? mine : other.buf, writing ? other.buf : mine, (size_t)other.len);
@@ -87,6 +88,9 @@ static PyObject *copy(Memory *self, PyObject **values, bool writing)
 /* bytes at an offset in pool memory, the usual case, needs neither export nor pin. */
 static bool copy_bytes_quickly(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
 {
+#ifdef Py_GIL_DISABLED
+    return false; /* another thread may delete the memory while the bytes move */
+#endif
     if (keywords != NULL || count < 1 || !PyBytes_CheckExact(arguments[0]) || self->block == NULL ||
         (state_load(&self->base) & (FROZEN | RELEASED | READ_ONLY)) != 0) {
         return false;

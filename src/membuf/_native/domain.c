@@ -409,7 +409,7 @@ static PyObject *free_block(PyObject *module, PyObject *const *arguments, Py_ssi
 }
 
 /* Of a Memory or Block that holds a block, deleted or not: what a report shows. */
-static PyObject *describe(mb_source *source, mb_block *block, size_t size, bool deleted)
+PyObject *describe_block(const mb_source *source, const mb_block *block, size_t size, bool deleted)
 {
     PyObject *tag = tag_text(source->tag->value);
     PyObject *site = site_text(block->site);
@@ -422,17 +422,17 @@ static PyObject *describe(mb_source *source, mb_block *block, size_t size, bool 
                          source->tag->pool == MB_PAGED ? 1 : 512, site, PyBool_FromLong(deleted));
 }
 
+PyObject *raise_home(PyObject *op)
+{
+    return PyErr_Format(PyExc_TypeError, "a Memory or Block that holds a block is needed, got %R", op);
+}
+
 static PyObject *describe_holder(PyObject *module, PyObject *op)
 {
-    if (Py_IS_TYPE(op, &Memory_Type) && ((Memory *)op)->block != NULL) {
-        Memory *self = (Memory *)op;
-        return describe(self->source, self->block, self->size, (state_load(&self->base) & DESTROYED) != 0);
+    if (Py_IS_TYPE(op, &Memory_Type)) {
+        return memory_describe((Memory *)op);
     }
-    if (Py_IS_TYPE(op, &Block_Type) && ((Block *)op)->block != NULL) {
-        Block *self = (Block *)op;
-        return describe(self->source, self->block, self->size, (state_load(self) & DESTROYED) != 0);
-    }
-    return PyErr_Format(PyExc_TypeError, "a Memory or Block that holds a block is needed, got %R", op);
+    return Py_IS_TYPE(op, &Block_Type) ? block_describe((Block *)op) : raise_home(op);
 }
 
 PyDoc_STRVAR(allocate_doc,

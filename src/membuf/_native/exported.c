@@ -11,9 +11,18 @@ void exported_drop(Exported *exported)
     }
 }
 
+static bool of_request(Memory *self)
+{
+    bool result;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    result = self->exported != NULL && self->exported->of_request;
+    Py_END_CRITICAL_SECTION();
+    return result;
+}
+
 const char *exported_source(Memory *self)
 {
-    return self->exported != NULL && self->exported->of_request ? "request" : "preallocated";
+    return of_request(self) ? "request" : "preallocated";
 }
 
 /* A part of its request, and no object of its own that could be deleted alone. */
@@ -25,7 +34,11 @@ bool exported_is_embedded(Memory *self)
 
 uint32_t exported_tag(Memory *self)
 {
-    return self->exported == NULL ? 0 : self->exported->tag;
+    uint32_t tag;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    tag = self->exported == NULL ? 0 : self->exported->tag;
+    Py_END_CRITICAL_SECTION();
+    return tag;
 }
 
 /* Another buffer in the old one's place; views of the old one keep it. */
@@ -128,12 +141,16 @@ PyObject *memory_assign_buffer(Memory *self, PyObject *buffer)
     if (object_alive(&self->base, "assign a buffer") < 0) {
         return NULL;
     }
-    if (self->block != NULL || (self->exported != NULL && self->exported->of_request)) {
+    if (self->block != NULL || of_request(self)) {
         return raise_bugcheck(STATUS_INVALID_DEVICE_REQUEST, 0x10D, 5, (uint64_t)(uintptr_t)self, 0, 0,
                               "%R has its buffer for life: only preallocated memory takes another", self);
     }
     Exported *exported = export_of(buffer);
     if (exported == NULL) {
+        return NULL;
+    }
+    if (object_alive(&self->base, "assign a buffer") < 0) { /* the exporter's own code may have ended it */
+        exported_drop(exported);
         return NULL;
     }
     exported->tag = exported_tag(self);

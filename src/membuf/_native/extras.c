@@ -2,52 +2,121 @@
  * so that the many that need none stay small. */
 #include "native.h"
 
+/* False: another thread was first. */
+static bool publish(Object *self, Extras *made)
+{
+#ifdef Py_GIL_DISABLED
+    Extras *none = NULL;
+    return __atomic_compare_exchange_n(&self->extras, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+#else
+    self->extras = made;
+    return true;
+#endif
+}
+
 Extras *extras_get(Object *self)
 {
-    if (self->extras == NULL) {
-        self->extras = PyMem_Calloc(1, sizeof *self->extras);
-        if (self->extras == NULL) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-        object_track(self); /* from now on it may be part of a cycle */
+    if (self->extras != NULL) {
+        return self->extras;
     }
+    Extras *made = PyMem_Calloc(1, sizeof *made);
+    if (made == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    if (!publish(self, made)) {
+        PyMem_Free(made);
+    }
+    object_track(self); /* from now on it may be part of a cycle */
     return self->extras;
 }
 
-int extras_add_hooks(Object *self, PyObject *cleanup, PyObject *destroy, PyObject *type, PyObject *context)
+/* The dictionary that `place` points to, made when first needed: borrowed, or NULL with an exception.
+ * Making it may run other code, which may have made it too. */
+PyObject *extras_dictionary(Object *self, PyObject **place)
 {
-    Extras *extras = extras_get(self);
-    if (extras == NULL) {
-        return -1;
+    if (*place == NULL) {
+        PyObject *made = PyDict_New();
+        if (made == NULL) {
+            return NULL;
+        }
+        Py_BEGIN_CRITICAL_SECTION(self);
+        if (*place == NULL) {
+            *place = made;
+            made = NULL;
+        }
+        Py_END_CRITICAL_SECTION();
+        Py_XDECREF(made);
     }
+    return *place;
+}
+
+static int append(Extras *extras, const Hooks *added)
+{
     Hooks *hooks = PyMem_Realloc(extras->hooks, (size_t)(extras->hook_count + 1) * sizeof *hooks);
     if (hooks == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     extras->hooks = hooks;
-    hooks[extras->hook_count++] = (Hooks){
-        .cleanup = Py_XNewRef(cleanup),
-        .destroy = Py_XNewRef(destroy),
-        .type = Py_XNewRef(type),
-        .context = Py_XNewRef(context),
-    };
+    hooks[extras->hook_count++] = *added;
+    Py_XINCREF(added->cleanup);
+    Py_XINCREF(added->destroy);
+    Py_XINCREF(added->type);
+    Py_XINCREF(added->context);
     return 0;
+}
+
+int extras_add_hooks(Object *self, PyObject *cleanup, PyObject *destroy, PyObject *type, PyObject *context)
+{
+    Hooks added = {.cleanup = cleanup, .destroy = destroy, .type = type, .context = context};
+    Extras *extras = extras_get(self);
+    int result = -1;
+    if (extras != NULL) {
+        Py_BEGIN_CRITICAL_SECTION(self);
+        result = append(extras, &added);
+        Py_END_CRITICAL_SECTION();
+    }
+    return result;
+}
+
+/* A new reference to the context of a type, or NULL without an exception. */
+PyObject *extras_find_context(Object *self, PyObject *type)
+{
+    PyObject *found = NULL;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    Extras *extras = self->extras;
+    for (Py_ssize_t i = 0; found == NULL && extras != NULL && i < extras->hook_count; i++) {
+        found = extras->hooks[i].type == type ? Py_NewRef(extras->hooks[i].context) : NULL;
+    }
+    Py_END_CRITICAL_SECTION();
+    return found;
+}
+
+/* The callback of a place, which is empty from then on: each runs at most once, whatever it does. */
+static PyObject *take_callback(Object *self, Py_ssize_t hook, bool destroy)
+{
+    PyObject *callback = NULL;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    Extras *extras = self->extras;
+    if (extras != NULL && hook < extras->hook_count) {
+        PyObject **place = destroy ? &extras->hooks[hook].destroy : &extras->hooks[hook].cleanup;
+        callback = *place;
+        *place = NULL;
+    }
+    Py_END_CRITICAL_SECTION();
+    return callback;
 }
 
 void extras_drop_callbacks(Object *self, Py_ssize_t hook)
 {
-    if (self->extras != NULL && hook < self->extras->hook_count) {
-        PyObject *cleanup = self->extras->hooks[hook].cleanup, *destroy = self->extras->hooks[hook].destroy;
-        self->extras->hooks[hook].cleanup = self->extras->hooks[hook].destroy = NULL;
-        Py_XDECREF(cleanup);
-        Py_XDECREF(destroy);
-    }
+    Py_XDECREF(take_callback(self, hook, false));
+    Py_XDECREF(take_callback(self, hook, true));
 }
 
 int extras_traverse(Extras *extras, visitproc visit, void *arg)
 {
+    Py_VISIT(extras->name); /* of a subclass of str it may be */
     Py_VISIT(extras->context);
     Py_VISIT(extras->references);
     for (Py_ssize_t i = 0; i < extras->hook_count; i++) {
@@ -81,12 +150,7 @@ void extras_gone(Object *self)
     if (extras == NULL) {
         return;
     }
-    while (extras->lists != NULL) {
-        LookasideList *list = extras->lists;
-        extras->lists = list->next_of_parent;
-        list->memory_parent = NULL;
-        list->next_of_parent = NULL;
-    }
+    lists_forget_parent(extras);
     drop_hooks(extras);
     Py_CLEAR(extras->context);
     Py_CLEAR(extras->references);
@@ -123,11 +187,9 @@ static void note_error(PyObject **errors)
     Py_XDECREF(traceback);
 }
 
-/* Takes the callback out of its place first: each runs at most once, whatever it does. */
-static void call_once(Object *self, PyObject **place, PyObject **errors)
+static void call_once(Object *self, Py_ssize_t hook, bool destroy, PyObject **errors)
 {
-    PyObject *callback = *place;
-    *place = NULL;
+    PyObject *callback = take_callback(self, hook, destroy);
     if (callback == NULL) {
         return;
     }
@@ -143,9 +205,9 @@ static void call_once(Object *self, PyObject **place, PyObject **errors)
 void extras_call(Object *self, bool destroy, PyObject **errors)
 {
     for (Py_ssize_t i = 0; errors != NULL && self->extras != NULL && i < self->extras->hook_count; i++) {
-        call_once(self, &self->extras->hooks[i].cleanup, errors);
-        if (destroy && i < self->extras->hook_count) {
-            call_once(self, &self->extras->hooks[i].destroy, errors);
+        call_once(self, i, false, errors);
+        if (destroy) {
+            call_once(self, i, true, errors);
         }
     }
 }

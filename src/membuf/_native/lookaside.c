@@ -5,7 +5,17 @@
 
 /* ---- the parent of a list's memories ------------------------------------------------------------------ */
 
-/* The link is weak: the list must not keep that object alive, and must know when it is gone. */
+/* The link is weak: the list must not keep that object alive, and must know when it is gone. One lock
+ * guards all of these links, since either end may go first. */
+#ifdef Py_GIL_DISABLED
+static PyMutex links;
+#define lock_links() PyMutex_Lock(&links)
+#define unlock_links() PyMutex_Unlock(&links)
+#else
+#define lock_links() ((void)0)
+#define unlock_links() ((void)0)
+#endif
+
 static int remember_parent(LookasideList *self, Object *parent)
 {
     if (parent == NULL) {
@@ -15,25 +25,52 @@ static int remember_parent(LookasideList *self, Object *parent)
     if (extras == NULL) {
         return -1;
     }
+    lock_links();
     self->memory_parent = parent;
     self->has_memory_parent = true;
     self->next_of_parent = extras->lists;
     extras->lists = self;
+    unlock_links();
     return 0;
 }
 
-void list_forget_parent(LookasideList *self)
+static void forget_parent(LookasideList *self)
 {
-    if (self->memory_parent == NULL) {
-        return;
+    lock_links();
+    if (self->memory_parent != NULL) {
+        LookasideList **link = &self->memory_parent->extras->lists;
+        while (*link != self) {
+            link = &(*link)->next_of_parent;
+        }
+        *link = self->next_of_parent;
+        self->memory_parent = NULL;
+        self->next_of_parent = NULL;
     }
-    LookasideList **link = &self->memory_parent->extras->lists;
-    while (*link != self) {
-        link = &(*link)->next_of_parent;
+    unlock_links();
+}
+
+void lists_forget_parent(Extras *parent)
+{
+    lock_links();
+    while (parent->lists != NULL) {
+        LookasideList *list = parent->lists;
+        parent->lists = list->next_of_parent;
+        list->memory_parent = NULL;
+        list->next_of_parent = NULL;
     }
-    *link = self->next_of_parent;
-    self->memory_parent = NULL;
-    self->next_of_parent = NULL;
+    unlock_links();
+}
+
+/* Whom the list's memories go to, a new reference; gone counts as being deleted. */
+static Object *own_parent(LookasideList *self)
+{
+    lock_links();
+    PyObject *parent = self->memory_parent == NULL ? NULL : try_newref((PyObject *)self->memory_parent);
+    unlock_links();
+    if (parent == NULL) {
+        raise_status(STATUS_DELETE_PENDING, NULL, "the object that was to own the memories of %R is gone", self);
+    }
+    return (Object *)parent;
 }
 
 /* ---- making -------------------------------------------------------------------------------------------- */
@@ -128,6 +165,7 @@ static PyObject *list_new(PyTypeObject *type, PyObject *arguments, PyObject *key
         return NULL;
     }
     state_or((Object *)self, TRACKED | INITIALIZED);
+    allow_try_newref((PyObject *)self);
     if (make_list(self, &made) < 0 || remember_parent(self, made.memory_parent) < 0 ||
         object_setup((Object *)self, &made.common) < 0) {
         Py_DECREF(self);
@@ -144,7 +182,7 @@ static int list_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 /* What destroy means: idle blocks go; the store's list goes when its last block is home. */
 void list_release(LookasideList *self)
 {
-    list_forget_parent(self);
+    forget_parent(self);
     mb_list *list = self->list;
     self->list = NULL;
     if (list != NULL) {
@@ -208,16 +246,6 @@ static Memory *take(LookasideList *self)
     return memory;
 }
 
-/* Whom the list's memories go to, a new reference; gone counts as being deleted. */
-static Object *own_parent(LookasideList *self)
-{
-    PyObject *parent = self->memory_parent == NULL ? NULL : try_newref((PyObject *)self->memory_parent);
-    if (parent == NULL) {
-        raise_status(STATUS_DELETE_PENDING, NULL, "the object that was to own the memories of %R is gone", self);
-    }
-    return (Object *)parent;
-}
-
 static PyObject *allocate(LookasideList *self, Common *common)
 {
     Memory *memory = take(self); /* before the parent is looked at, as the framework does */
@@ -263,34 +291,53 @@ static PyObject *list_allocate(LookasideList *self, PyObject *const *arguments, 
 
 /* ---- depth and figures -------------------------------------------------------------------------------------- */
 
-static PyObject *list_rebalance(LookasideList *self, PyObject *unused)
+/* The store's list, with a hold on its object: another thread may delete it meanwhile. */
+static mb_list *begin_use(LookasideList *self, const char *what)
 {
-    if (object_alive((Object *)self, "rebalance it") < 0) {
+    if (object_alive((Object *)self, what) < 0 || object_hold((Object *)self) < 0) {
         return NULL;
     }
-    mb_list_rebalance(self->list);
+    return self->list;
+}
+
+static void end_use(LookasideList *self)
+{
+    object_unhold((Object *)self);
+}
+
+static PyObject *list_rebalance(LookasideList *self, PyObject *unused)
+{
+    mb_list *list = begin_use(self, "rebalance it");
+    if (list == NULL) {
+        return NULL;
+    }
+    mb_list_rebalance(list);
+    end_use(self);
     Py_RETURN_NONE;
 }
 
 static PyObject *list_flush(LookasideList *self, PyObject *unused)
 {
-    if (object_alive((Object *)self, "flush it") < 0) {
+    mb_list *list = begin_use(self, "flush it");
+    if (list == NULL) {
         return NULL;
     }
-    mb_list_flush(self->list);
+    mb_list_flush(list);
+    end_use(self);
     Py_RETURN_NONE;
 }
 
 /* The counters as they are; what is derived from them is derived in Python. */
 static PyObject *list_statistics(LookasideList *self, PyObject *unused)
 {
-    if (object_alive((Object *)self, "read its statistics") < 0) {
+    mb_list *list = begin_use(self, "read its statistics");
+    if (list == NULL) {
         return NULL;
     }
-    mb_list *list = self->list;
     mb_lock(&list->mutex);
     mb_list now = *list;
     mb_unlock(&list->mutex);
+    end_use(self);
     PyObject *record = from_module("membuf.pool.statistics", "LookasideStatistics");
     if (record == NULL) {
         return NULL;
@@ -305,17 +352,35 @@ static PyObject *list_statistics(LookasideList *self, PyObject *unused)
 
 static PyObject *list_size(LookasideList *self, void *closure)
 {
-    return object_alive((Object *)self, "read its size") < 0 ? NULL : PyLong_FromSize_t(self->list->size);
+    mb_list *list = begin_use(self, "read its size");
+    if (list == NULL) {
+        return NULL;
+    }
+    size_t size = list->size;
+    end_use(self);
+    return PyLong_FromSize_t(size);
 }
 
 static PyObject *list_tag(LookasideList *self, void *closure)
 {
-    return object_alive((Object *)self, "read its tag") < 0 ? NULL : tag_text(self->list->source.tag->value);
+    mb_list *list = begin_use(self, "read its tag");
+    if (list == NULL) {
+        return NULL;
+    }
+    uint32_t tag = list->source.tag->value;
+    end_use(self);
+    return tag_text(tag);
 }
 
 static PyObject *list_pool(LookasideList *self, void *closure)
 {
-    return object_alive((Object *)self, "read its pool") < 0 ? NULL : pool_number(self->list->source.tag->pool);
+    mb_list *list = begin_use(self, "read its pool");
+    if (list == NULL) {
+        return NULL;
+    }
+    mb_pool pool = list->source.tag->pool;
+    end_use(self);
+    return pool_number(pool);
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------- */

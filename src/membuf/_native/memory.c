@@ -26,6 +26,7 @@ static Memory *make_handle(void)
         clear(self);
 #ifdef Py_GIL_DISABLED
         object_track(&self->base); /* untracked objects make its collector quadratic */
+        allow_try_newref((PyObject *)self);
 #endif
     }
     return self;
@@ -57,33 +58,40 @@ static void free_handle(Memory *self)
 
 /* ---- the bytes' end ---------------------------------------------------------------------------------- */
 
-/* Nothing holds the block any more: it goes back where it came from. */
+/* Nothing holds the block any more: it goes back where it came from. That it went is in the state
+ * word; the pointers stay, and mean nothing without a pin. */
 static void send_home(Memory *self)
 {
-    mb_block *block = self->block;
-    mb_source *source = self->source;
-    uint64_t site = block->site;
-    self->block = NULL;
-    self->source = NULL;
-    block->site = 0;
-    mb_bring_home(source, block, self->size);
+    uint64_t site = self->block->site;
+    self->block->site = 0;
+    mb_bring_home(self->source, self->block, self->size);
     site_drop(site); /* last: a code object's end may run Python code */
+}
+
+static void end_bytes(Memory *self, bool stale)
+{
+    if (stale) {
+        mb_domain_stale(self->source->tag->domain, -1);
+    }
+    send_home(self);
 }
 
 /* What destroy means: no new views, and the block goes home unless one is open. */
 void memory_release(Memory *self)
 {
-    uint64_t old = state_or(&self->base, RELEASED);
     if (self->block == NULL) {
+        state_or(&self->base, RELEASED);
         exported_swap(self, NULL);
         return;
     }
+    bool stale = begin_release(&self->base.state);
     LookasideList *list = self->source->list == NULL ? NULL : self->source->list->owner;
     mb_settle(self->source, self->size);
-    if ((old & PINS_MASK) == 0) {
-        send_home(self);
-    } else {
+    if (stale) {
         mb_domain_stale(self->source->tag->domain, 1);
+    }
+    if (end_release(&self->base.state, stale)) {
+        end_bytes(self, stale);
     }
     if (list != NULL) {
         object_unhold((Object *)list); /* a deleted list is destroyed with its last memory */
@@ -92,7 +100,7 @@ void memory_release(Memory *self)
 
 int memory_pin(Memory *self)
 {
-    if (pin_state(&self->base.state)) {
+    if (pin_state(&self->base.state, false)) {
         return 0;
     }
     if ((state_load(&self->base) & RELEASED) != 0) {
@@ -107,9 +115,19 @@ void memory_unpin(Memory *self)
 {
     uint64_t old = state_sub(&self->base, PIN);
     if ((old & RELEASED) != 0 && (old & PINS_MASK) == PIN) {
-        mb_domain_stale(self->source->tag->domain, -1);
-        send_home(self);
+        end_bytes(self, true);
     }
+}
+
+PyObject *memory_describe(Memory *self)
+{
+    if (self->block == NULL || !pin_state(&self->base.state, true)) {
+        return raise_home((PyObject *)self);
+    }
+    bool deleted = (state_load(&self->base) & DESTROYED) != 0;
+    PyObject *record = describe_block(self->source, self->block, self->size, deleted);
+    memory_unpin(self);
+    return record;
 }
 
 /* ---- buffer protocol ------------------------------------------------------------------------------------ */
@@ -310,40 +328,76 @@ static PyObject *memory_readonly(Memory *self, void *closure)
     return PyBool_FromLong((state_load(&self->base) & READ_ONLY) != 0);
 }
 
+/* What is read through the block is read with a pin: another thread may delete the object. */
+static PyObject *read_pinned(Memory *self, const char *what, PyObject *(*read)(Memory *self))
+{
+    if (object_alive(&self->base, what) < 0) {
+        return NULL;
+    }
+    if (!pin_state(&self->base.state, false)) {
+        return raise_deleted((PyObject *)self, what);
+    }
+    PyObject *result = read(self);
+    memory_unpin(self);
+    return result;
+}
+
+static PyObject *read_tag(Memory *self)
+{
+    return tag_text(self->source->tag->value);
+}
+
 static PyObject *memory_tag(Memory *self, void *closure)
 {
+    if (self->block != NULL) {
+        return read_pinned(self, "read its tag", read_tag);
+    }
     if (object_alive(&self->base, "read its tag") < 0) {
         return NULL;
     }
-    uint32_t tag = self->block == NULL ? exported_tag(self) : self->source->tag->value;
+    uint32_t tag = exported_tag(self);
     return tag == 0 ? Py_NewRef(Py_None) : tag_text(tag);
+}
+
+static PyObject *none_if_preallocated(Memory *self, const char *what, PyObject *(*read)(Memory *self))
+{
+    if (self->block != NULL) {
+        return read_pinned(self, what, read);
+    }
+    return object_alive(&self->base, what) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *read_pool(Memory *self)
+{
+    return pool_number(self->source->tag->pool);
 }
 
 static PyObject *memory_pool(Memory *self, void *closure)
 {
-    if (object_alive(&self->base, "read its pool") < 0) {
-        return NULL;
-    }
-    return self->block == NULL ? Py_NewRef(Py_None) : pool_number(self->source->tag->pool);
+    return none_if_preallocated(self, "read its pool", read_pool);
 }
 
-static PyObject *memory_source(Memory *self, void *closure)
+static PyObject *read_site(Memory *self)
 {
-    if (object_alive(&self->base, "read its source") < 0) {
-        return NULL;
-    }
-    if (self->block == NULL) {
-        return PyUnicode_InternFromString(exported_source(self));
-    }
-    return PyUnicode_InternFromString(self->source->list == NULL ? "pool" : "lookaside");
+    return site_text(self->block->site);
 }
 
 static PyObject *memory_site(Memory *self, void *closure)
 {
-    if (object_alive(&self->base, "read its allocation site") < 0) {
-        return NULL;
+    return none_if_preallocated(self, "read its allocation site", read_site);
+}
+
+static PyObject *read_source(Memory *self)
+{
+    return PyUnicode_InternFromString(self->source->list == NULL ? "pool" : "lookaside");
+}
+
+static PyObject *memory_source(Memory *self, void *closure)
+{
+    if (self->block != NULL) {
+        return read_pinned(self, "read its source", read_source);
     }
-    return self->block == NULL ? Py_NewRef(Py_None) : site_text(self->block->site);
+    return object_alive(&self->base, "read its source") < 0 ? NULL : PyUnicode_InternFromString(exported_source(self));
 }
 
 static PyObject *memory_view(Memory *self, void *closure)
@@ -375,7 +429,11 @@ static PyObject *tag_or_kind(Memory *self)
     if (self->block == NULL) {
         return PyUnicode_FromString(exported_source(self));
     }
-    PyObject *tag = tag_text(self->source->tag->value);
+    if (!pin_state(&self->base.state, false)) {
+        return PyUnicode_FromString("released");
+    }
+    PyObject *tag = read_tag(self);
+    memory_unpin(self);
     PyObject *text = tag == NULL ? NULL : PyUnicode_FromFormat("tag %R", tag);
     Py_XDECREF(tag);
     return text;
@@ -390,7 +448,7 @@ static PyObject *memory_repr(Memory *self)
                             : PyUnicode_FromFormat("<membuf.Memory %R %zu bytes deleted>", name, self->size);
     }
     PyObject *kind = tag_or_kind(self);
-    PyObject *owner = Py_EnterRecursiveCall(" in a repr") != 0 ? NULL : owner_text(self);
+    PyObject *owner = kind == NULL || Py_EnterRecursiveCall(" in a repr") != 0 ? NULL : owner_text(self);
     PyObject *text = NULL;
     if (owner != NULL) {
         Py_LeaveRecursiveCall();

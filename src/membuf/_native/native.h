@@ -44,6 +44,10 @@
 #define state_and(o, bits) __atomic_fetch_and(&(o)->state, (bits), __ATOMIC_ACQ_REL)
 #define state_add(o, n) __atomic_fetch_add(&(o)->state, (n), __ATOMIC_ACQ_REL)
 #define state_sub(o, n) __atomic_fetch_sub(&(o)->state, (n), __ATOMIC_ACQ_REL)
+#define state_peek(state) __atomic_load_n((state), __ATOMIC_ACQUIRE)
+/* False: it was changed meanwhile, *old says to what. */
+#define state_change(state, old, value) \
+    __atomic_compare_exchange_n((state), (old), (value), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #else
 static inline uint64_t exchange_state(uint64_t *state, uint64_t value)
 {
@@ -56,25 +60,44 @@ static inline uint64_t exchange_state(uint64_t *state, uint64_t value)
 #define state_and(o, bits) exchange_state(&(o)->state, (o)->state & (bits))
 #define state_add(o, n) exchange_state(&(o)->state, (o)->state + (n))
 #define state_sub(o, n) exchange_state(&(o)->state, (o)->state - (n))
+#define state_peek(state) (*(state))
+#define state_change(state, old, value) ((void)(old), *(state) = (value), true)
 #endif
 
-/* One more pin, unless the bytes were released (or there are too many): never a pin to take back. */
-static inline bool pin_state(uint64_t *state)
+/* One more pin unless the bytes were released; never a pin to take back. `stale`: also of released
+ * bytes that another pin still keeps. */
+static inline bool pin_state(uint64_t *state, bool stale)
 {
-#ifdef Py_GIL_DISABLED
-    uint64_t old = __atomic_load_n(state, __ATOMIC_ACQUIRE);
+    uint64_t old = state_peek(state);
     do {
-        if ((old & RELEASED) != 0 || (old & PINS_MASK) == PINS_MASK) {
+        bool kept = (old & RELEASED) == 0 || (stale && (old & PINS_MASK) != 0);
+        if (!kept || (old & PINS_MASK) == PINS_MASK) {
             return false;
         }
-    } while (!__atomic_compare_exchange_n(state, &old, old + PIN, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    } while (!state_change(state, &old, old + PIN));
     return true;
+}
+
+/* The bytes are released: no new pins. True: somebody has one, the bytes are stale. With threads the
+ * releaser keeps a pin until it is done, or another's last view might end the bytes meanwhile. */
+static inline bool begin_release(uint64_t *state)
+{
+#ifdef Py_GIL_DISABLED
+    __atomic_fetch_add(state, PIN, __ATOMIC_ACQ_REL);
+    return (__atomic_fetch_or(state, RELEASED, __ATOMIC_ACQ_REL) & PINS_MASK) != PIN;
 #else
-    if ((*state & RELEASED) != 0 || (*state & PINS_MASK) == PINS_MASK) {
-        return false;
-    }
-    *state += PIN;
-    return true;
+    *state |= RELEASED;
+    return (*state & PINS_MASK) != 0;
+#endif
+}
+
+/* True: nobody has a pin any more, the bytes end here. */
+static inline bool end_release(uint64_t *state, bool stale)
+{
+#ifdef Py_GIL_DISABLED
+    return (__atomic_fetch_sub(state, PIN, __ATOMIC_ACQ_REL) & PINS_MASK) == PIN;
+#else
+    return !stale;
 #endif
 }
 
@@ -83,11 +106,45 @@ static inline bool pin_state(uint64_t *state)
 #define Py_END_CRITICAL_SECTION() }
 #endif
 
-/* A new reference to what is known by a pointer that holds none; NULL where it is being deallocated. */
+/* A new reference to what is known by a pointer that holds none; NULL where it is being deallocated.
+ * `allow_try_newref` comes first, when the object is made. */
+#ifndef Py_GIL_DISABLED
+#define allow_try_newref(op) ((void)(op))
 static inline PyObject *try_newref(PyObject *op)
 {
     return Py_REFCNT(op) == 0 ? NULL : Py_NewRef(op);
 }
+#elif PY_VERSION_HEX >= 0x030E0000
+#define allow_try_newref(op) PyUnstable_EnableTryIncRef(op)
+static inline PyObject *try_newref(PyObject *op)
+{
+    return PyUnstable_TryIncRef(op) ? op : NULL;
+}
+#else /* 3.13 has it inside only: see gc and weak references in its refcount.h */
+static inline void allow_try_newref(PyObject *op)
+{
+    Py_ssize_t shared = __atomic_load_n(&op->ob_ref_shared, __ATOMIC_RELAXED);
+    while ((shared & _Py_REF_SHARED_FLAG_MASK) == 0 &&
+           !__atomic_compare_exchange_n(&op->ob_ref_shared, &shared, shared | _Py_REF_MAYBE_WEAKREF, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
+static inline PyObject *try_newref(PyObject *op)
+{
+    if (_Py_IsOwnedByCurrentThread(op)) {
+        return Py_NewRef(op); /* once its count is zero an object that allows this is nobody's */
+    }
+    Py_ssize_t shared = __atomic_load_n(&op->ob_ref_shared, __ATOMIC_RELAXED);
+    do {
+        if (shared == 0 || shared == _Py_REF_MERGED) {
+            return NULL;
+        }
+    } while (!__atomic_compare_exchange_n(&op->ob_ref_shared, &shared, shared + (1 << _Py_REF_SHARED_SHIFT), true,
+                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+    return op;
+}
+#endif
 
 /* ---- structures ------------------------------------------------------------------------------ */
 
@@ -173,7 +230,7 @@ typedef struct {
     size_t size;
     uint64_t state; /* PIN, DESTROYED, RELEASED */
     mb_source *source; /* while it holds a block */
-    mb_block *block;   /* NULL: home */
+    mb_block *block;
     uint32_t tag;
     mb_pool pool;
     uint64_t freed_site;
@@ -289,6 +346,8 @@ PyObject *object_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t cou
 Extras *extras_get(Object *self); /* makes them; NULL with MemoryError */
 int extras_add_hooks(Object *self, PyObject *cleanup, PyObject *destroy, PyObject *type, PyObject *context);
 void extras_drop_callbacks(Object *self, Py_ssize_t hook);
+PyObject *extras_find_context(Object *self, PyObject *type);
+PyObject *extras_dictionary(Object *self, PyObject **place);
 int extras_traverse(Extras *extras, visitproc visit, void *arg);
 void extras_free(Object *self);
 void extras_gone(Object *self); /* this object will own no list's memories any more */
@@ -327,8 +386,12 @@ int exported_getbuffer(Memory *self, Py_buffer *view, int flags);
 void exported_drop(Exported *exported);
 void exported_swap(Memory *self, Exported *exported);
 uint32_t exported_tag(Memory *self);
+PyObject *memory_describe(Memory *self);
+PyObject *block_describe(Block *self);
+PyObject *describe_block(const mb_source *source, const mb_block *block, size_t size, bool deleted);
+PyObject *raise_home(PyObject *op);
 void list_release(LookasideList *self);
-void list_forget_parent(LookasideList *self);
+void lists_forget_parent(Extras *parent); /* it will own no more memories */
 void domain_release(Domain *self);
 Domain *domain_current(void); /* new reference */
 int domain_tag(Domain *self, PyObject *tag, mb_pool pool, mb_tag **out);

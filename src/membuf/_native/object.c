@@ -141,8 +141,12 @@ int object_prepare_finalizer(void)
  * made. No callback runs: the collector may have emptied it already. */
 void object_clear(Object *self)
 {
-    if (self->parent == NULL) { /* a child's end is its root's, which is garbage too */
-        tree_delete(self, 0, NULL);
+    if (self->parent != NULL) {
+        return; /* a child's end is its root's, which is garbage too */
+    }
+    tree_delete(self, 0, NULL);
+    if ((state_load(self) & DESTROYED) != 0) {
+        extras_gone(self);
     }
 }
 
@@ -223,17 +227,6 @@ static const char *const context_names[] = {"type", "on_cleanup", "on_destroy", 
 static PyObject *context_interned[3];
 static Signature add_context_signature = {"add_context", context_names, context_interned, 1, 1};
 
-static PyObject *find_context(Object *self, PyObject *type)
-{
-    Extras *extras = self->extras;
-    for (Py_ssize_t i = 0; extras != NULL && i < extras->hook_count; i++) {
-        if (extras->hooks[i].type == type) {
-            return extras->hooks[i].context;
-        }
-    }
-    return NULL;
-}
-
 static int accepts_context(Object *self)
 {
     if (object_alive(self, "add a context") < 0) {
@@ -256,7 +249,9 @@ static int keep_context(Object *self, PyObject *type, PyObject *context, PyObjec
     if (accepts_context(self) < 0) {
         return -1;
     }
-    if (find_context(self, type) != NULL) {
+    PyObject *there = extras_find_context(self, type);
+    if (there != NULL) {
+        Py_DECREF(there);
         PyErr_Format(PyExc_RuntimeError, "%R added a context of its own type while it was made", type);
         return -1;
     }
@@ -276,9 +271,9 @@ static PyObject *object_add_context(Object *self, PyObject *const *arguments, Py
         PyErr_Format(PyExc_TypeError, "type must be callable without arguments, got %R", values[0]);
         return NULL;
     }
-    PyObject *found = find_context(self, values[0]);
+    PyObject *found = extras_find_context(self, values[0]);
     if (found != NULL) {
-        return Py_NewRef(found); /* the one there stays, and its callbacks */
+        return found; /* the one there stays, and its callbacks */
     }
     PyObject *context = PyObject_CallNoArgs(values[0]);
     if (context == NULL || keep_context(self, values[0], context, cleanup, destroy) < 0) {
@@ -293,8 +288,8 @@ static PyObject *object_get_context(Object *self, PyObject *type)
     if ((state_load(self) & DESTROYED) != 0) { /* inside a destroy callback contexts are legal */
         return raise_deleted((PyObject *)self, "read a context");
     }
-    PyObject *context = find_context(self, type);
-    return Py_NewRef(context == NULL ? Py_None : context);
+    PyObject *context = extras_find_context(self, type);
+    return context == NULL ? Py_NewRef(Py_None) : context;
 }
 
 /* ---- properties ------------------------------------------------------------------------------------------ */
@@ -321,10 +316,7 @@ static PyObject *object_context(Object *self, void *closure)
         return raise_deleted((PyObject *)self, "read its context");
     }
     Extras *extras = extras_get(self);
-    if (extras == NULL || (extras->context == NULL && (extras->context = PyDict_New()) == NULL)) {
-        return NULL;
-    }
-    return Py_NewRef(extras->context);
+    return extras == NULL ? NULL : Py_XNewRef(extras_dictionary(self, &extras->context));
 }
 
 static PyObject *object_deleted(Object *self, void *closure)
@@ -369,6 +361,7 @@ static PyObject *object_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     PyObject *self = type->tp_alloc(type, 0); /* tracked: a subclass may hold anything */
     if (self != NULL) {
         state_or((Object *)self, TRACKED);
+        allow_try_newref(self);
     }
     return self;
 }

@@ -7,19 +7,29 @@
 
 /* ---- the count ------------------------------------------------------------------------------------ */
 
-static MB_RARE int too_many(Object *self)
+/* No reference on what was destroyed, or on what another thread is about to destroy. */
+static MB_RARE int check_hold(Object *self, uint64_t state)
 {
-    state_sub(self, REFERENCE);
-    PyErr_SetString(PyExc_OverflowError, "too many references on one object (2**24 - 1 at most)");
-    return -1;
+    if ((state & REFERENCES_MASK) == REFERENCES_MASK) {
+        PyErr_SetString(PyExc_OverflowError, "too many references on one object (2**24 - 1 at most)");
+        return -1;
+    }
+    if ((state & REFERENCES_MASK) == 0 || (state & (DESTROYING | DESTROYED)) != 0) {
+        raise_deleted((PyObject *)self, "take a reference");
+        return -1;
+    }
+    return 0;
 }
 
 int object_hold(Object *self)
 {
-    uint64_t old = state_add(self, REFERENCE);
-    if ((old & REFERENCES_MASK) == REFERENCES_MASK) {
-        return too_many(self);
-    }
+    uint64_t old = state_load(self);
+    do {
+        bool rare = (old & DROPPED) != 0 || (old & REFERENCES_MASK) == REFERENCES_MASK;
+        if (rare && check_hold(self, old) < 0) {
+            return -1;
+        }
+    } while (!state_change(&self->state, &old, old + REFERENCE));
     if ((old & REFERENCES_MASK) == 0) {
         Py_INCREF(self); /* one for all framework references together */
     }
@@ -65,12 +75,13 @@ void object_unhold(Object *self)
 /* ---- the ledger ----------------------------------------------------------------------------------- */
 
 /* A new reference to the tag's cell, a list with one number. NULL without an exception: none. */
-static PyObject *find_cell(Extras *extras, PyObject *tag, bool make)
+static PyObject *find_cell(Object *self, Extras *extras, PyObject *tag, bool make)
 {
-    if (extras->references == NULL && (!make || (extras->references = PyDict_New()) == NULL)) {
+    PyObject *references = make ? extras_dictionary(self, &extras->references) : extras->references;
+    if (references == NULL) {
         return NULL;
     }
-    PyObject *references = Py_NewRef(extras->references); /* the lookup may end the object */
+    Py_INCREF(references); /* the lookup may end the object */
     PyObject *cell = NULL;
     if (make) {
         PyObject *fresh = Py_BuildValue("[i]", 0);
@@ -96,7 +107,7 @@ static int cell_add(PyObject *cell, Py_ssize_t change)
 
 static int take_tagged(Object *self, Extras *extras, PyObject *tag)
 {
-    PyObject *cell = find_cell(extras, tag, true);
+    PyObject *cell = find_cell(self, extras, tag, true);
     int result = cell == NULL ? -1 : object_alive(self, "take a reference");
     result = result < 0 ? -1 : object_hold(self);
     if (result == 0 && cell_add(cell, 1) < 0) {
@@ -126,7 +137,7 @@ static int take(Object *self, PyObject *tag)
 /* Strikes one off the ledger. 1: there was one; 0: none; -1: an exception. */
 static int strike_tagged(Object *self, Extras *extras, PyObject *tag)
 {
-    PyObject *cell = find_cell(extras, tag, false);
+    PyObject *cell = find_cell(self, extras, tag, false);
     int result = cell == NULL ? (PyErr_Occurred() ? -1 : 0) : object_alive(self, "drop a reference");
     if (result == 0 && cell != NULL && cell_count(cell) > 0) {
         result = cell_add(cell, -1) < 0 ? -1 : 1;
@@ -187,7 +198,13 @@ static PyObject *one_tag(PyObject *const *arguments, Py_ssize_t count, PyObject 
 PyObject *object_reference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *tag = one_tag(arguments, count, keywords, &reference_signature);
-    return tag == NULL || take(self, tag) < 0 ? NULL : Py_NewRef(Py_None);
+    int result = -1;
+    if (tag != NULL) {
+        Py_BEGIN_CRITICAL_SECTION(self);
+        result = take(self, tag);
+        Py_END_CRITICAL_SECTION();
+    }
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *drop_struck(Object *self)
@@ -205,7 +222,12 @@ static PyObject *drop_struck(Object *self)
 PyObject *object_dereference(Object *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *tag = one_tag(arguments, count, keywords, &dereference_signature);
-    int struck = tag == NULL ? -1 : strike(self, tag);
+    int struck = -1;
+    if (tag != NULL) {
+        Py_BEGIN_CRITICAL_SECTION(self);
+        struck = strike(self, tag);
+        Py_END_CRITICAL_SECTION();
+    }
     if (struck == 0) {
         raise_status(STATUS_INVALID_PARAMETER, Py_BuildValue("{sO}", "tag", tag),
                      "dereference(tag=%R) without a reference of that tag on %R", tag, self);
@@ -216,7 +238,10 @@ PyObject *object_dereference(Object *self, PyObject *const *arguments, Py_ssize_
 /* Any reference that a caller took: what the core holds for itself is not theirs to drop. */
 PyObject *object_dereference_any(Object *self)
 {
-    int struck = strike_any(self);
+    int struck;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    struck = strike_any(self);
+    Py_END_CRITICAL_SECTION();
     if (struck == 0) {
         raise_status(STATUS_INVALID_PARAMETER, NULL, "%R has no reference to drop", self);
     }

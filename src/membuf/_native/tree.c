@@ -115,6 +115,9 @@ static bool begin_delete(Object *self)
 /* The same for what has no child, callback or reference: nothing will be walked or called. */
 bool tree_leave(Object *self, uint64_t end)
 {
+#ifdef Py_GIL_DISABLED
+    return false; /* another thread may take a reference between the question and the answer */
+#endif
     uint64_t busy = FROZEN | UNDELETABLE | REFERENCES_MASK;
     if (self->child != NULL || self->extras != NULL || (state_load(self) & busy) != 0) {
         return false;

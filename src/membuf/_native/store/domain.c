@@ -67,13 +67,20 @@ void mb_domain_unkeep(mb_domain *domain)
     mb_domain_leave(domain);
 }
 
+/* With its lists' locks too: while they are held no block is taken from a holder. */
 void mb_domain_lock(mb_domain *domain)
 {
     mb_lock(&domain->mutex);
+    for (mb_list *list = domain->lists; list != NULL; list = list->next) {
+        mb_lock(&list->mutex);
+    }
 }
 
 void mb_domain_unlock(mb_domain *domain)
 {
+    for (mb_list *list = domain->lists; list != NULL; list = list->next) {
+        mb_unlock(&list->mutex);
+    }
     mb_unlock(&domain->mutex);
 }
 

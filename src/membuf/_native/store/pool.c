@@ -136,7 +136,6 @@ void mb_bring_home(mb_source *source, mb_block *block, size_t size)
         mb_list_put(source->list, block);
         return;
     }
-    mb_block_hold(block, NULL);
     if (domain->options.zero_on_free) {
         memset(block->data, 0, size);
     }

@@ -157,7 +157,7 @@ size_t mb_domain_tag_buckets(void);
 mb_tag *mb_domain_tag_at(mb_domain *domain, size_t bucket);
 typedef int (*mb_visit)(mb_block *block, mb_pool pool, void *context);
 int mb_domain_walk(mb_domain *domain, mb_visit visit, void *context); /* blocks in use; stops at non-zero */
-void mb_domain_lock(mb_domain *domain);   /* around fork, and around a walk that must not move */
+void mb_domain_lock(mb_domain *domain);   /* around a walk: until the unlock holders stay holders */
 void mb_domain_unlock(mb_domain *domain);
 
 /* pool.c */
