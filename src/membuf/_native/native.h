@@ -387,6 +387,8 @@ void exported_drop(Exported *exported);
 void exported_swap(Memory *self, Exported *exported);
 uint32_t exported_tag(Memory *self);
 PyObject *memory_describe(Memory *self);
+PyObject *memory_repr(Memory *self);
+extern PyGetSetDef memory_properties[];
 PyObject *block_describe(Block *self);
 PyObject *describe_block(const mb_source *source, const mb_block *block, size_t size, bool deleted);
 PyObject *raise_home(PyObject *op);
