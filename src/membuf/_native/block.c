@@ -60,35 +60,38 @@ static void send_home(Block *self)
     site_drop(site); /* last: a code object's end may run Python code */
 }
 
-/* `stale`: a view kept the bytes after the release, which was counted. */
-static void unpin(Block *self, bool stale)
+static void end_bytes(Block *self, bool stale)
 {
-    uint64_t old = state_sub(self, PIN);
-    if ((old & RELEASED) == 0 || (old & PINS_MASK) != PIN) {
-        return;
-    }
     if (stale) {
         mb_domain_stale(self->source->tag->domain, -1);
     }
     send_home(self);
 }
 
+static void unpin(Block *self)
+{
+    uint64_t old = state_sub(self, PIN);
+    if ((old & RELEASED) != 0 && (old & PINS_MASK) == PIN) {
+        end_bytes(self, true);
+    }
+}
+
 /* False: it was freed before. */
 static bool release(Block *self)
 {
+    bool stale = false;
     if (!pin_state(&self->state, false)) {
         return false;
     }
-    uint64_t old = state_or(self, DESTROYED | RELEASED);
-    bool first = (old & RELEASED) == 0, stale = (old & PINS_MASK) != PIN;
-    if (first) {
-        mb_settle(self->source, self->size);
+    if ((state_or(self, DESTROYED | RELEASED) & RELEASED) != 0) { /* by another thread, just now */
+        unpin(self);
+        return false;
     }
-    if (first && stale) {
-        mb_domain_stale(self->source->tag->domain, 1);
+    mb_settle(self->source, self->size);
+    if (drop_releasing_pin(&self->state, self->source, &stale)) {
+        end_bytes(self, stale);
     }
-    unpin(self, stale);
-    return first;
+    return true;
 }
 
 static int block_getbuffer(Block *self, Py_buffer *view, int flags)
@@ -99,7 +102,7 @@ static int block_getbuffer(Block *self, Py_buffer *view, int flags)
         return -1;
     }
     if (PyBuffer_FillInfo(view, (PyObject *)self, self->buffer, (Py_ssize_t)self->size, 0, flags) < 0) {
-        unpin(self, true);
+        unpin(self);
         return -1;
     }
     return 0;
@@ -107,7 +110,7 @@ static int block_getbuffer(Block *self, Py_buffer *view, int flags)
 
 static void block_releasebuffer(Block *self, Py_buffer *view)
 {
-    unpin(self, true);
+    unpin(self);
 }
 
 static PyObject *raise_freed(Block *self)
@@ -244,7 +247,7 @@ static PyObject *block_site(Block *self, void *closure)
         return Py_NewRef(Py_None);
     }
     PyObject *site = site_text(self->block->site);
-    unpin(self, true);
+    unpin(self);
     return site;
 }
 
@@ -259,7 +262,7 @@ PyObject *block_describe(Block *self)
         return raise_home((PyObject *)self);
     }
     PyObject *record = describe_block(self->source, self->block, self->size, (state_load(self) & DESTROYED) != 0);
-    unpin(self, true);
+    unpin(self);
     return record;
 }
 

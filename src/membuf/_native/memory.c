@@ -84,13 +84,11 @@ void memory_release(Memory *self)
         exported_swap(self, NULL);
         return;
     }
-    bool stale = begin_release(&self->base.state);
+    bool stale = false;
     LookasideList *list = self->source->list == NULL ? NULL : self->source->list->owner;
+    begin_release(&self->base.state);
     mb_settle(self->source, self->size);
-    if (stale) {
-        mb_domain_stale(self->source->tag->domain, 1);
-    }
-    if (end_release(&self->base.state, stale)) {
+    if (end_release(&self->base.state, self->source, &stale)) {
         end_bytes(self, stale);
     }
     if (list != NULL) {

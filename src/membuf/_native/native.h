@@ -78,26 +78,43 @@ static inline bool pin_state(uint64_t *state, bool stale)
     return true;
 }
 
-/* The bytes are released: no new pins. True: somebody has one, the bytes are stale. With threads the
- * releaser keeps a pin until it is done, or another's last view might end the bytes meanwhile. */
-static inline bool begin_release(uint64_t *state)
+/* The releaser's pin goes; true: it was the last, the bytes end here. Whoever has another is to find
+ * them counted as stale: `*stale` says that they are. */
+static inline bool drop_releasing_pin(uint64_t *state, const mb_source *source, bool *stale)
+{
+    uint64_t old = state_peek(state);
+    do {
+        if ((old & PINS_MASK) != PIN && !*stale) {
+            mb_domain_stale(source->tag->domain, 1);
+            *stale = true;
+        }
+    } while (!state_change(state, &old, old - PIN));
+    return (old & PINS_MASK) == PIN;
+}
+
+/* The bytes are released: no new pins. With threads the releaser keeps one until it is done, or the
+ * end of another's last view might be the end of the bytes meanwhile. */
+static inline void begin_release(uint64_t *state)
 {
 #ifdef Py_GIL_DISABLED
     __atomic_fetch_add(state, PIN, __ATOMIC_ACQ_REL);
-    return (__atomic_fetch_or(state, RELEASED, __ATOMIC_ACQ_REL) & PINS_MASK) != PIN;
+    __atomic_fetch_or(state, RELEASED, __ATOMIC_ACQ_REL);
 #else
     *state |= RELEASED;
-    return (*state & PINS_MASK) != 0;
 #endif
 }
 
 /* True: nobody has a pin any more, the bytes end here. */
-static inline bool end_release(uint64_t *state, bool stale)
+static inline bool end_release(uint64_t *state, const mb_source *source, bool *stale)
 {
 #ifdef Py_GIL_DISABLED
-    return (__atomic_fetch_sub(state, PIN, __ATOMIC_ACQ_REL) & PINS_MASK) == PIN;
+    return drop_releasing_pin(state, source, stale);
 #else
-    return !stale;
+    *stale = (*state & PINS_MASK) != 0;
+    if (*stale) {
+        mb_domain_stale(source->tag->domain, 1);
+    }
+    return !*stale;
 #endif
 }
 
