@@ -300,6 +300,42 @@ def test_a_request_formatted_before_the_close_is_refused_even_ignoring_the_state
     assert request.status == st.STATUS_INVALID_DEVICE_STATE
 
 
+def in_use() -> tuple[list[str], set[threading.Thread]]:
+    """The descriptors and the threads of this process."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir()), set(threading.enumerate())
+
+
+def test_what_a_closed_target_is_sent_starts_nothing(target: FileTarget) -> None:
+    """No thread and no descriptor that nobody would end, however often it is tried."""
+
+    def try_all(request: Request) -> None:
+        for send in (
+            request.send,
+            lambda: target.read_nowait(bytearray(1), 0, print),
+            lambda: target.write_nowait(b"x", 0, print),
+            lambda: target.read_many([(bytearray(1), 0)] * 3),
+        ):
+            with pytest.raises(membuf.InvalidDeviceStateError):
+                send()
+
+    async def try_on_a_loop(request: Request) -> None:
+        before = in_use()
+        try_all(request)
+        for send in (target.read_async, target.write_async):
+            with pytest.raises(membuf.InvalidDeviceStateError):
+                await send(bytearray(1))
+        assert in_use() == before
+
+    requests = [Request(target) for _ in range(2)]
+    for request in requests:
+        request.format_read(bytearray(1), 0)
+    target.close()
+    before = in_use()
+    try_all(requests[0])
+    asyncio.run(try_on_a_loop(requests[1]))
+    assert in_use() == before
+
+
 @pytest.mark.parametrize("way", ["close", "delete", "parent"])
 def test_closing_ends_what_is_in_flight_first(engine: str, way: str) -> None:
     reading, writing = os.pipe()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from membuf.base import status as st
+from membuf.base.errors import from_status
 from membuf.target._future import Future, Notice
 
 if TYPE_CHECKING:
@@ -91,6 +93,39 @@ class Lane(abc.ABC):
         """Give everything back; nothing is on its way."""
 
 
+class ShutLane(Lane):
+    """The lane of an engine that is closed: what comes here has lost a race against the close."""
+
+    __slots__ = ()
+
+    @property
+    def busy(self) -> bool:
+        """Nothing is ever on its way."""
+        return False
+
+    def start(self, packet: Packet) -> None:
+        """Refuse it.
+
+        Raises:
+            InvalidDeviceStateError: always.
+        """
+        raise from_status(st.STATUS_INVALID_DEVICE_STATE, "the target was closed meanwhile")
+
+    resume = start
+
+    def cancel(self, packet: Packet) -> bool:
+        """There is nothing to cancel."""
+        return False
+
+    def abandon(self, packet: Packet, error: int, status: int | None = None) -> None:
+        """End it here."""
+        packet.interrupt(error, status)
+        packet.finish()
+
+    def close(self) -> None:
+        """It has nothing to give back."""
+
+
 LaneType = TypeVar("LaneType", bound=Lane)
 
 
@@ -107,7 +142,7 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def lane(self, loop: asyncio.AbstractEventLoop | None) -> Lane:
-        """The lane of an event loop, made where there is none."""
+        """The lane of an event loop, made where there is none; a `ShutLane` of a closed engine."""
 
     @abc.abstractmethod
     def run(self, batch: Batch) -> None:

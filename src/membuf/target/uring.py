@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from membuf.target._future import current_loop
 from membuf.target._port import unraisable
 from membuf.target._uring import Ring
-from membuf.target.engine import Engine, Lane, forget_closed
+from membuf.target.engine import Engine, Lane, ShutLane, forget_closed
 
 if TYPE_CHECKING:
     import asyncio
@@ -202,12 +202,13 @@ class UringEngine(Engine):
         self._process = os.getpid()
         self._idles = idles
         self._lock = threading.Lock()
+        self._closed = False
         self._lanes: dict[asyncio.AbstractEventLoop | None, LoopLane | ThreadLane] = {}
         self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
         # Made at once: the first ring shows whether there can be any.
         self._free = [self._make_ring()]
 
-    def lane(self, loop: asyncio.AbstractEventLoop | None) -> LoopLane | ThreadLane:
+    def lane(self, loop: asyncio.AbstractEventLoop | None) -> Lane:
         """The lane of an event loop, or of the engine's thread."""
         lane = self._lanes.get(loop)
         return self._make_lane(loop) if lane is None else lane
@@ -235,6 +236,7 @@ class UringEngine(Engine):
             if self in _shared:
                 _shared.remove(self)
         with self._lock:
+            self._closed = True
             lanes, self._lanes = list(self._lanes.values()), {}
             rings, self._free = self._free, []
         for closing in (*lanes, *rings):
@@ -263,15 +265,17 @@ class UringEngine(Engine):
 
     def _put_ring(self, ring: Ring) -> None:
         with self._lock:
-            if len(self._free) < _KEPT_RINGS:
+            if len(self._free) < _KEPT_RINGS and not self._closed:
                 self._free.append(ring)
                 return
         ring.close()
 
-    def _make_lane(self, loop: asyncio.AbstractEventLoop | None) -> LoopLane | ThreadLane:
+    def _make_lane(self, loop: asyncio.AbstractEventLoop | None) -> Lane:
         with self._lock:
             lane = self._lanes.get(loop)
             if lane is None:
+                if self._closed:
+                    return ShutLane(loop)  # nobody would end a thread or give a ring back
                 forget_closed(self._lanes)
                 ring = self._free.pop() if self._free else self._make_ring()
                 lane = ThreadLane(ring) if loop is None else LoopLane(loop, ring)
