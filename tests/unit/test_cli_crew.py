@@ -105,12 +105,14 @@ def test_a_defect_is_raised_as_it_is() -> None:
         Crew(Silent(), nothing).run(2, countdown(2, both))
 
 
-def test_a_signal_stops_the_work_and_waits_for_its_end() -> None:
+@pytest.mark.parametrize("seconds", [0, 0.3], ids=["while they start", "while they are awaited"])
+def test_a_signal_stops_the_work_and_waits_for_its_end(seconds: float) -> None:
     cancelled = threading.Event()
     ended = threading.Event()
 
     def work(number: int) -> None:
         if number == 0:
+            time.sleep(seconds)
             signal.raise_signal(signal.SIGTERM)
             assert cancelled.wait(10)
             signal.raise_signal(signal.SIGTERM)  # one is enough

@@ -34,7 +34,10 @@ class Crew:
         self._patient = patient
         self._failures: list[BaseException] = []
         self._stopped = False
+        self._over = False
+        self._at_work = 0
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
 
     def run(self, size: int, work: Callable[[], bool]) -> None:
         """Have `size` threads call `work` until it says that there is no more.
@@ -61,13 +64,34 @@ class Crew:
             self._cancel()
             raise
         finally:
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            self._await_members()
         if self._failures:
             raise min(self._failures, key=_order)
 
+    def _await_members(self) -> None:
+        """Let no thread begin any more, and wait for those that have.
+
+        Not by their `join`: one that a signal's exception interrupted takes its thread for ended
+        ever after (before Python 3.13), and a thread that is being started may not know yet.
+        """
+        with self._left:
+            self._over = True
+            while self._at_work:
+                self._left.wait()
+
     def _member(self, work: Callable[[], bool]) -> None:
+        with self._left:
+            if self._over:
+                return
+            self._at_work += 1
+        try:
+            self._work(work)
+        finally:
+            with self._left:
+                self._at_work -= 1
+                self._left.notify_all()
+
+    def _work(self, work: Callable[[], bool]) -> None:
         try:
             while not self._stopped and work():
                 pass
