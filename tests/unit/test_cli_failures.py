@@ -269,7 +269,7 @@ def test_nobody_who_sees_the_progress(src: Path, tmp_path: Path) -> None:
 
 def test_memory_that_is_not_there(precious: Path, src: Path) -> None:
     limit = "from membuf.cli.copying import engine\nfrom functools import partial\n"
-    limit += "engine.Domain = partial(engine.Domain, limit=1 << 20)"
+    limit += "engine.Domain = partial(engine.Domain, limit=(1 << 20) - 1)"
     done = patched(limit, "copy", src, precious)
     assert done.returncode == FAILED
     assert "membuf: error: " in done.stderr
