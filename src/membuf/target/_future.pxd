@@ -17,6 +17,7 @@ cdef class Future(Packet):
     cdef bint cancel_asked
     cdef bint looked_at
 
+    cdef bint ended_for_good(self) noexcept
     cdef object outcome(self)
     cdef int begin_on(
         self, object loop, Port port, int kind, object memory, object offset,

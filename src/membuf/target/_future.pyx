@@ -14,7 +14,7 @@ cimport cython
 from cpython.contextvars cimport PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit
 from cpython.object cimport PyObject
 
-from membuf.target._port cimport PACKET_DONE, Packet, Port
+from membuf.target._port cimport ECANCELED, PACKET_DONE, Packet, Port
 
 from membuf.target import failures
 
@@ -26,6 +26,14 @@ cdef extern from *:
     static _Thread_local PyObject *membuf_stepping = NULL;
     """
     PyObject *membuf_stepping
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX < 0x030D0000
+    #define Py_IsFinalizing() _Py_IsFinalizing()
+    #endif
+    """
+    bint Py_IsFinalizing()
 
 cdef object running_loop_of_asyncio = None
 
@@ -99,13 +107,18 @@ cdef class Future(Packet):
         return 0
 
     def __del__(self):
-        if not self.looked_at and self.state == PACKET_DONE and not self.cancel_asked:
+        if not self.looked_at and self.state == PACKET_DONE and not self.ended_for_good():
             error = self.failure()
             if error is not None and not self.loop.is_closed():
                 self.loop.call_exception_handler({
                     "message": "the error of a transfer that was never awaited",
                     "exception": error, "future": self,
                 })
+
+    cdef bint ended_for_good(self) noexcept:
+        """Whether somebody asked for its end, or the end of the interpreter was its own."""
+        cdef bint turned_out = self.operation.error == ECANCELED or self.status is not None
+        return self.cancel_asked or (turned_out and Py_IsFinalizing())
 
     cdef int finished(self) except -1:
         waiter, self.waiter = self.waiter, None
