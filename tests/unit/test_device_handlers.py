@@ -359,3 +359,78 @@ def test_what_a_device_has_done() -> None:
     assert (queue.presented, queue.completed, queue.cancelled, queue.waiting) == (2, 1, 1, 0)
     (buffers,) = lab.device.statistics().system_buffers
     assert (buffers.allocations, buffers.outstanding) == (2, 0)
+
+
+def test_a_device_outlives_the_domain_of_its_first_request() -> None:
+    device = membuf.Device("domains")
+    device.on_write(lambda request: request.complete(information=request.length))
+    handle = device.open()
+    with membuf.Domain():
+        assert handle.write(b"x") == 1
+    assert handle.write(b"xy") == 2
+
+
+@pytest.mark.parametrize(
+    ("information", "error"), [(-1, ValueError), (2.5, TypeError), (True, TypeError)]
+)
+def test_information_is_a_count(information: Any, error: type[Exception]) -> None:
+    request, pending, _ = Lab().read(8)
+    for call in (request.set_information, lambda n: request.complete(information=n)):
+        with pytest.raises(error):
+            call(information)
+    request.complete()
+    assert pending.wait() == (0, 0)
+
+
+def test_what_is_told_of_an_end_may_raise(reported: list[str]) -> None:
+    request, pending, _ = Lab().read(8)
+    told: list[str] = []
+    pending.tell(lambda: 1 / 0)
+    pending.tell(lambda: told.append("told"))
+    request.irp.push(lambda irp: 1 / 0)
+    request.complete()
+    assert (told, reported) == (["told"], ["ZeroDivisionError"] * 2)
+    assert not pending.tell(lambda: told.append("at once"))
+    assert told == ["told", "at once"]
+
+
+def test_a_kept_packet_is_completed_again() -> None:
+    request, pending, _ = Lab().read(8)
+    kept: list[Any] = []
+    request.irp.push(lambda irp: kept.append(irp) or True)
+    request.complete(information=4)
+    assert (pending.done, request.irp.completed) == (False, False)
+    kept[0].complete(0, 5)
+    assert pending.wait() == (0, 5)
+    with refused(st.STATUS_INVALID_DEVICE_REQUEST):
+        kept[0].complete()
+
+
+def test_a_packet_may_be_completed_again_before_its_routine_returns() -> None:
+    request, pending, _ = Lab().read(8)
+    request.irp.push(lambda irp: irp.complete(0, 5) or True)
+    request.complete()
+    assert pending.wait() == (0, 5)
+    assert request.irp.completed
+
+
+def test_waiting_for_a_coroutine_to_open_is_refused() -> None:
+    async def scenario() -> None:
+        device = membuf.Device("opens")
+
+        @device.on_create
+        async def create(request: Any) -> None:
+            request.complete()
+
+        with refused(st.STATUS_INVALID_DEVICE_STATE):
+            device.open()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    device = membuf.Device("opens")
+
+    @device.on_create
+    async def create(request: Any) -> None:
+        request.complete()
+
+    device.open().close()

@@ -7,11 +7,12 @@ Sources: WdfRequestComplete, WdfRequestCompleteWithInformation; requests 3.2 of 
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, SupportsIndex
 
 from membuf._native import Memory
 from membuf.base import status as st
-from membuf.base.errors import MembufError, from_status
+from membuf.base.errors import InvalidParameterError, MembufError, from_status
+from membuf.base.integers import exact_index
 from membuf.base.status import Status
 from membuf.request.completion import RequestType
 from membuf.request.reports import report
@@ -45,6 +46,22 @@ def seen_above(status: Status) -> Status:
     if status >> 16 & 0xFFF != _FRAMEWORK_FACILITY:
         return status
     return _SEEN_ABOVE.get(status, st.STATUS_INVALID_DEVICE_REQUEST)
+
+
+def count(information: SupportsIndex) -> int:
+    """What a driver says was transferred, as an integer.
+
+    Raises:
+        InvalidParameterError: below 0.
+        TypeError: no integer.
+
+    >>> count(8)
+    8
+    """
+    number = exact_index(information, "information")
+    if number < 0:
+        raise InvalidParameterError(f"information must not be negative, got {number}")
+    return number
 
 
 def check_information(request: ReceivedRequest, information: int) -> None:

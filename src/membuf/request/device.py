@@ -11,6 +11,7 @@ EvtIoInCallerContext; requests 3.5, 3.9 and 3.10 of the specification.
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import CoroutineType
@@ -186,6 +187,8 @@ class Device(Powered):
 
         Source: EvtDeviceFileCreate.
         """
+        if inspect.iscoroutinefunction(handler):
+            self._note_coroutine()
         self._on_create = handler
         return handler
 

@@ -18,6 +18,7 @@ from membuf.base import status as st
 from membuf.base.errors import from_status
 from membuf.base.status import Status
 from membuf.request.completion import RequestType
+from membuf.request.reports import report
 
 Mode = Literal["user", "kernel"]
 CompletionRoutine = Callable[["Irp"], object]
@@ -127,6 +128,8 @@ class Irp:
     def complete(self, status: int = st.STATUS_SUCCESS, information: int = 0) -> None:
         """End it at this level; the routines are called, last pushed first.
 
+        What a routine raises is reported, and the next one is called.
+
         Raises:
             InvalidDeviceStateError: it has come back to its originator already.
         """
@@ -139,9 +142,16 @@ class Irp:
         routines = self._routines
         while routines:
             routine, self.location = routines.pop()
-            self.completed = not routines
-            if routine(self) is True:
-                self.completed = False
+            last = not routines
+            self.completed = last
+            try:
+                kept = routine(self) is True
+            except Exception as error:  # noqa: BLE001 - who completes it is not who is told
+                report(error, f"a completion routine of {self!r}")
+                kept = False
+            if kept:
+                # Who keeps it may have completed it again by now, down to the last routine.
+                self.completed = self.completed and not last
                 return
         self.completed = True
 

@@ -30,6 +30,9 @@ _READ, _WRITE = RequestType.READ, RequestType.WRITE
 _IOCTL, _INTERNAL = RequestType.DEVICE_CONTROL, RequestType.INTERNAL_DEVICE_CONTROL
 
 
+_FILE = (RequestType.CREATE, RequestType.CLEANUP, RequestType.CLOSE)
+
+
 class Handle:
     """An opened device; `Device.open` makes them.
 
@@ -67,9 +70,9 @@ class Handle:
         Source: the framework's file object: EvtFileCleanup, then EvtFileClose.
         """
         if not self.closed:
+            self.closed = True
             self._run(self._packet(RequestType.CLEANUP))
             self._run(self._packet(RequestType.CLOSE))
-            self.closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -250,17 +253,24 @@ class Handle:
 
     def _submit(self, irp: Irp, finish: Finish, view: memoryview | None = None) -> Pending:
         pending = Pending(irp, finish, view)
-        if self.closed and irp.major is not RequestType.CREATE:
+        if self.closed and irp.major not in _FILE:
             irp.complete(st.STATUS_INVALID_HANDLE, 0)
         else:
             self.device.submit(irp)
         return pending
 
     def _run(self, irp: Irp) -> int:
-        return self._wait(self._submit(irp, nothing))
+        pending = self._submit(irp, nothing)
+        if not pending.done:
+            self.device.check_may_wait()
+        return self._wait(pending)
 
     def _wait(self, pending: Pending) -> int:
-        pending.wait()
+        try:
+            pending.wait()
+        except BaseException:
+            pending.cancel()
+            raise
         return pending.result()
 
     def _check_right(self, wanted: int) -> None:

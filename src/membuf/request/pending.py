@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ from membuf.base.errors import from_status
 from membuf.base.status import Status, nt_error
 from membuf.request.attaching import Finish, nothing
 from membuf.request.irp import Irp
+from membuf.request.reports import report
 
 _WARNING = 0x8000_0000
 
@@ -133,12 +135,20 @@ class Pending:
             self._done = True
             listeners = self._listeners
         for listener in listeners:
-            listener()
+            _call(listener)
+
+
+def _call(listener: Listener) -> None:
+    """Call a listener; who completes the request is not who may mend what it raises."""
+    try:
+        listener()
+    except Exception as error:  # noqa: BLE001 - no caller can receive it
+        report(error, f"{listener!r}, told of an end")
 
 
 def _settle_on(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
     """End a future of a loop that may have been closed since."""
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, future)
 
 

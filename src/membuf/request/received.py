@@ -179,7 +179,7 @@ class ReceivedRequest(Request):
 
     def set_information(self, information: int) -> None:
         """Set what `complete` reports where it is not told (WdfRequestSetInformation)."""
-        self._information_set = information
+        self._information_set = completing.count(information)
 
     def complete(self, status: int = st.STATUS_SUCCESS, information: int | None = None) -> None:
         """End it: its memory is taken back, then its originator is told.
@@ -193,11 +193,14 @@ class ReceivedRequest(Request):
             InvalidParameterError: success with more information than was asked for (`.bugcheck`).
             MembufError: something holds its memory still (`.bugcheck`). In each case nothing has
                 changed, but that a format's references are dropped.
+            TypeError: information that is no integer.
         """
         if type(status) is not Status:
             status = Status(status)
         if information is None:
             information = self._information_set
+        elif information:
+            information = completing.count(information)
         self._claim("complete")
         try:
             if information and status < _WARNING:

@@ -24,7 +24,8 @@ class SystemBuffers:
 
     def statistics(self) -> tuple[LookasideStatistics, ...]:
         """A record a list, the smallest first."""
-        return tuple(list_.statistics() for _, list_ in sorted(self._lists.items()))
+        lists = [list_ for _, list_ in sorted(self._lists.items()) if not list_.deleted]
+        return tuple(list_.statistics() for list_ in lists)
 
     def take(self, size: int, zero: bool) -> Memory:
         """Memory of `size` bytes or more; its deletion gives it back.
@@ -38,7 +39,6 @@ class SystemBuffers:
             return Memory(size, tag=TAG, zero=zero)
         key = order << 1 | zero
         list_ = self._lists.get(key)
-        if list_ is None:
-            list_ = LookasideList(1 << order, tag=TAG, zero=zero)
-            list_ = self._lists.setdefault(key, list_)
+        if list_ is None or list_.deleted:  # with the domain that was current when it was made
+            list_ = self._lists[key] = LookasideList(1 << order, tag=TAG, zero=zero)
         return list_.allocate()
