@@ -92,6 +92,54 @@ DEFECTS = {
         """,
         ["Leak", "64 bytes", "owner capture", "<string>"],
     ),
+    "request dropped": (
+        """
+        device = membuf.Device("disk")
+        device.on_read(lambda request: None)
+        pending = device.open().start_read(bytearray(8), 512)
+        pending.wait(10)
+        pending.result()
+        """,
+        ["disk", "READ of 8 bytes at 512", "dropped by its driver", "STATUS_INTERNAL_ERROR"],
+    ),
+    "request completed twice": (
+        """
+        device = membuf.Device("disk")
+        device.on_read(lambda request: (request.complete(), request.complete()))
+        device.open().read(8)
+        """,
+        ["InvalidDeviceStateError", "cannot complete", "READ of 8 bytes at 0", "over"],
+    ),
+    "request completed with a hold left": (
+        """
+        device = membuf.Device("disk")
+        @device.on_read
+        def read(request):
+            request.output_memory().reference("mine")
+            request.complete()
+        device.open().start_read(bytearray(8))
+        """,
+        ["InvalidDeviceStateError", "1 reference(s)", "8 bytes request"],
+    ),
+    "request completed while marked": (
+        """
+        device = membuf.Device("disk")
+        @device.on_read
+        def read(request):
+            request.mark_cancelable(print)
+            request.complete()
+        device.open().start_read(bytearray(8))
+        """,
+        ["InvalidDeviceStateError", "unmark it first"],
+    ),
+    "more information than bytes": (
+        """
+        device = membuf.Device("disk")
+        device.on_read(lambda request: request.complete(information=9))
+        device.open().read(8)
+        """,
+        ["InvalidParameterError", "asked for 8 bytes", "with 9"],
+    ),
     "child of a temporary parent": (
         """
         child = membuf.Memory(64, parent=membuf.Object(), name="child")

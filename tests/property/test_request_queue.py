@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import membuf
 from membuf.base import status
+from membuf.request import Queue
 from tests.model.queue import CANCELLED, OK, REFUSED, Model
 from tests.receiving import refused
 
@@ -161,3 +171,32 @@ class QueueTraffic(RuleBasedStateMachine):
 
 TestQueueTraffic = QueueTraffic.TestCase
 TestQueueTraffic.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("defect", ["requeue at the tail", "one too many", "a cancel forgotten"])
+def test_the_model_sees_a_planted_defect(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter, may_present = Queue._enter, Queue._may_present
+
+    def at_the_tail(self: Queue, request: Any, head: bool = False) -> None:
+        enter(self, request)
+
+    def one_more(self: Queue, me: int) -> bool:
+        self.maximum += 1
+        try:
+            return may_present(self, me)
+        finally:
+            self.maximum -= 1
+
+    if defect == "requeue at the tail":
+        monkeypatch.setattr(Queue, "_enter", at_the_tail)
+    elif defect == "one too many":
+        monkeypatch.setattr(Queue, "_may_present", one_more)
+    else:
+        monkeypatch.setattr(Queue, "_cancel_all", lambda self: None)
+    quickly = settings(
+        max_examples=400, stateful_step_count=30, deadline=None, phases=[Phase.generate],
+        database=None, report_multiple_bugs=False, print_blob=False,
+    )  # fmt: skip
+    with pytest.raises((AssertionError, membuf.MembufError, ValueError, ExceptionGroup)):
+        run_state_machine_as_test(QueueTraffic, settings=quickly)
+    gc.collect()

@@ -184,7 +184,13 @@ class Irp:
             self._cancel_routine = routine
             return True
 
+    @property
+    def described(self) -> str:
+        """What it asks for, in words."""
+        if self.major in (RequestType.READ, RequestType.WRITE):
+            return f"{self.major.name} of {self.length} bytes at {self.offset}"
+        return f"{self.major.name} {self.code:#x}" if self.code else self.major.name
+
     def __repr__(self) -> str:
-        size = f"code={self.code:#x}" if self.code else f"length={self.length}"
         state = "complete" if self.completed else "cancelled" if self.cancelled else "pending"
-        return f"<Irp {self.major.name} {size} {self.mode} {state}>"
+        return f"<Irp {self.described}, mode {self.mode}, {state}>"

@@ -175,6 +175,10 @@ class ReceivedRequest(Request):
         """Whether it is the driver's."""
         return self._owner == _DRIVER
 
+    def __repr__(self) -> str:
+        state = ("in a queue", "its driver's", "ending", "over")[self._owner]
+        return f"<membuf.ReceivedRequest {self._irp.described} of {self.device!r}, {state}>"
+
     # ---- completing -----------------------------------------------------------------------------
 
     def set_information(self, information: int) -> None:
