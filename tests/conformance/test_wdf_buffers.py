@@ -288,6 +288,10 @@ def test_what_cannot_be_locked() -> None:
             wdf.WdfRequestProbeAndLockUserBufferForWrite,
         ):
             assert lock(request, bytearray(8), 0) == (wdf.STATUS_INVALID_USER_BUFFER, None)
+            assert lock(request, None, 0) == (wdf.STATUS_INVALID_USER_BUFFER, None)
+            assert lock(request, None, 8) == (wdf.STATUS_ACCESS_VIOLATION, None)
+            with pytest.raises(ValueError, match="Length is 9"):
+                lock(request, bytearray(8), 9)
         with mmap.mmap(-1, 4096, prot=mmap.PROT_READ) as pages:
             answer = wdf.WdfRequestProbeAndLockUserBufferForWrite(request, pages, 4096)
         assert answer == (wdf.STATUS_ACCESS_VIOLATION, None)

@@ -160,6 +160,8 @@ def test_openings_are_told_of() -> None:
     with lab(setup=setup) as own:
         info = log.pop(0)
         assert wdf.WdfObjectGetTypedContext(own.handle.file, info) is not None
+        with pytest.raises(membuf.MembufError, match="cannot be deleted"):
+            wdf.WdfObjectDelete(own.handle.file)
         own.handle.close()
     assert log == [("create", True), "cleanup", "close"]
 

@@ -80,7 +80,9 @@ def test_an_mdl_lives_until_it_is_freed_and_is_reported_where_it_is_not() -> Non
 
 
 def test_storage_of_the_callers_becomes_an_mdl() -> None:
-    storage = wdf.ExAllocatePool2(wdf.POOL_FLAG_NON_PAGED, wdf.MmSizeOfMdl(0, 100), b"Mdl ")
+    storage = wdf.ExAllocatePool2(
+        wdf.POOL_FLAG_NON_PAGED, wdf.MmSizeOfMdl(wdf.PAGE_SIZE - 1, 100), b"Mdl "
+    )
     mdl = wdf.MmInitializeMdl(storage, bytearray(100), 100)
     assert wdf.MmGetMdlByteCount(mdl) == 100
     with pytest.raises(ValueError, match="Length"):

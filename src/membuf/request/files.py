@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from membuf._native import Object
+from membuf._native import Object, set_undeletable
 from membuf.base.errors import InvalidParameterError
 from membuf.request.ioctl import READ_ACCESS, WRITE_ACCESS
 
@@ -21,7 +21,7 @@ ACCESS: Final = {
 
 
 class FileObject(Object):
-    """One opening of a device.
+    """One opening of a device; its driver cannot delete it.
 
     Attributes:
         device: what is open.
@@ -44,3 +44,4 @@ class FileObject(Object):
         self.device: Device = device
         self.granted: int = ACCESS[access]
         self.owner: tuple[int, int] = (os.getpid(), threading.get_ident())
+        set_undeletable(self)

@@ -55,7 +55,7 @@ def probe_and_lock(
     if not request.owned:
         raise _refused(f"{request!r} is not its driver's: nothing can be locked for it")
     if length is None:
-        length = memoryview(buffer).nbytes
+        length = 0 if buffer is None else memoryview(buffer).nbytes
     if length == 0:
         raise from_status(st.STATUS_INVALID_USER_BUFFER, "there are no bytes to lock: length is 0")
     irp = request._irp
@@ -64,6 +64,8 @@ def probe_and_lock(
             f"the pointers of {request!r} are its originating thread's: lock them there, in "
             "on_in_caller_context"
         )
+    if buffer is None:
+        raise AccessViolationError(f"{length} bytes at NULL cannot be locked")
     return _locked_memory(request, buffer, length, access)
 
 

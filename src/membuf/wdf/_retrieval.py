@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from membuf._native import Pointer
-from membuf.base.status import Status
+from membuf.base.status import STATUS_INTEGER_OVERFLOW, Status
 from membuf.request import ReceivedRequest
 from membuf.wdf._arguments import size_t
 from membuf.wdf._driver import enter
@@ -199,6 +199,7 @@ def WdfRequestProbeAndLockUserBufferForRead(
 
     Raises:
         BugCheck: not a request handle.
+        ValueError: Length is larger than the buffer.
 
     >>> import membuf
     >>> queue = membuf.Device().queue(dispatch="manual", default=True)
@@ -263,7 +264,10 @@ def _lock(
     lock: Callable[[ReceivedRequest, Any, int], WDFMEMORY],
 ) -> tuple[Status, WDFMEMORY | None]:
     size = size_t(length, "Length")
-    return ask(candidate, lambda request: lock(request, buffer, size))
+    status, memory = ask(candidate, lambda request: lock(request, buffer, size))
+    if status == STATUS_INTEGER_OVERFLOW:  # C would take the length on trust
+        raise ValueError(f"Length is {size}, but the buffer holds {memoryview(buffer).nbytes}")
+    return status, memory
 
 
 def _one_slot() -> bool:

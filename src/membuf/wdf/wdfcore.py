@@ -1,12 +1,24 @@
-"""wdfcore.h: the alignment macros, wrapping as in C."""
+"""wdfcore.h: the macros of alignment, wrapping as in C, and of times in units of 100 ns."""
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from typing import Final, SupportsIndex
 
 from membuf.wdf._arguments import size_t
 
-__all__ = ["WDF_ALIGN_SIZE_DOWN", "WDF_ALIGN_SIZE_UP"]
+__all__ = [
+    "WDF_ABS_TIMEOUT_IN_MS",
+    "WDF_ABS_TIMEOUT_IN_SEC",
+    "WDF_ABS_TIMEOUT_IN_US",
+    "WDF_ALIGN_SIZE_DOWN",
+    "WDF_ALIGN_SIZE_UP",
+    "WDF_REL_TIMEOUT_IN_MS",
+    "WDF_REL_TIMEOUT_IN_SEC",
+    "WDF_REL_TIMEOUT_IN_US",
+    "WDF_TIMEOUT_TO_MS",
+    "WDF_TIMEOUT_TO_SEC",
+    "WDF_TIMEOUT_TO_US",
+]
 
 _SIZE_MASK = 2**64 - 1
 
@@ -46,3 +58,62 @@ def WDF_ALIGN_SIZE_UP(Length: SupportsIndex, AlignTo: SupportsIndex) -> int:
     """
     rounded = size_t(Length, "Length") + size_t(AlignTo, "AlignTo") - 1
     return WDF_ALIGN_SIZE_DOWN(rounded & _SIZE_MASK, AlignTo)
+
+
+WDF_TIMEOUT_TO_SEC: Final = 10_000_000
+WDF_TIMEOUT_TO_MS: Final = 10_000
+WDF_TIMEOUT_TO_US: Final = 10
+
+
+def WDF_REL_TIMEOUT_IN_SEC(Time: SupportsIndex) -> int:
+    """A time that long from now, given in seconds.
+
+    >>> WDF_REL_TIMEOUT_IN_SEC(5)
+    -50000000
+    """
+    return -size_t(Time, "Time") * WDF_TIMEOUT_TO_SEC
+
+
+def WDF_REL_TIMEOUT_IN_MS(Time: SupportsIndex) -> int:
+    """A time that long from now, given in milliseconds.
+
+    >>> WDF_REL_TIMEOUT_IN_MS(5)
+    -50000
+    """
+    return -size_t(Time, "Time") * WDF_TIMEOUT_TO_MS
+
+
+def WDF_REL_TIMEOUT_IN_US(Time: SupportsIndex) -> int:
+    """A time that long from now, given in microseconds.
+
+    >>> WDF_REL_TIMEOUT_IN_US(5)
+    -50
+    """
+    return -size_t(Time, "Time") * WDF_TIMEOUT_TO_US
+
+
+def WDF_ABS_TIMEOUT_IN_SEC(Time: SupportsIndex) -> int:
+    """A time since 1601, in UTC, given in seconds.
+
+    >>> WDF_ABS_TIMEOUT_IN_SEC(5)
+    50000000
+    """
+    return size_t(Time, "Time") * WDF_TIMEOUT_TO_SEC
+
+
+def WDF_ABS_TIMEOUT_IN_MS(Time: SupportsIndex) -> int:
+    """A time since 1601, in UTC, given in milliseconds.
+
+    >>> WDF_ABS_TIMEOUT_IN_MS(5)
+    50000
+    """
+    return size_t(Time, "Time") * WDF_TIMEOUT_TO_MS
+
+
+def WDF_ABS_TIMEOUT_IN_US(Time: SupportsIndex) -> int:
+    """A time since 1601, in UTC, given in microseconds.
+
+    >>> WDF_ABS_TIMEOUT_IN_US(5)
+    50
+    """
+    return size_t(Time, "Time") * WDF_TIMEOUT_TO_US

@@ -1,6 +1,7 @@
 """wdftypes.h: the handle types. A handle is the object itself; a NULL handle is None."""
 
 from enum import IntEnum
+from typing import Final
 
 from membuf._native import LookasideList as WDFLOOKASIDE
 from membuf._native import Memory as WDFMEMORY
@@ -34,11 +35,18 @@ __all__ = [
     "WDFREQUEST",
     "WDFSPINLOCK",
     "WDFWAITLOCK",
+    "WDF_NO_CONTEXT",
+    "WDF_NO_EVENT_CALLBACK",
+    "WDF_NO_HANDLE",
     "WDF_TRI_STATE",
     "WdfFalse",
     "WdfTrue",
     "WdfUseDefault",
 ]
+
+WDF_NO_EVENT_CALLBACK: Final = None
+WDF_NO_HANDLE: Final = None
+WDF_NO_CONTEXT: Final = None
 
 
 class WDF_TRI_STATE(IntEnum):
