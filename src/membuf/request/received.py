@@ -280,8 +280,8 @@ class ReceivedRequest(Request):
     def __del__(self) -> None:
         # From wherever garbage is collected, with any lock held: a thread of its own completes it.
         if getattr(self, "_owner", _GONE) == _DRIVER and not sys.is_finalizing():
-            self._owner = _GONE
             lost = (self._irp, self._queue, self._packet, repr(self))
+            self._owner = _GONE
             _thread.start_new_thread(completing.end_dropped, lost)
 
     # ---- cancelling -----------------------------------------------------------------------------
