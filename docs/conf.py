@@ -70,5 +70,5 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(.*\.)?(AbstractEventLoop|Bytes|Dispatch|Event|H|Handler|Kind|MdlLike|Mode|OnFile)",
     ),
-    (r"py:.*", r"(.*\.)?(array|MdlFlags|Program|Steps)"),
+    (r"py:.*", r"(.*\.)?(array|EvtProgramDma|MdlFlags|Program|Steps)"),
 ]
