@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +102,34 @@ def test_a_users_buffer_is_locked_for_reading_and_never_for_nothing() -> None:
         memory.copy_from(b"x")
     request.complete()
     user.clear()
+
+
+@case("P97")
+def test_more_elements_than_a_system_call_takes_are_one_transfer_of_two_calls(
+    tmp_path: Path,
+) -> None:
+    data = random.Random(97).randbytes(1025 * 512)
+    (path := tmp_path / "disk.img").write_bytes(data)
+    memory = bytearray(len(data))
+    head, *rest = [membuf.Mdl(memory, n * 512, 512) for n in range(1025)]
+    for mdl in reversed(rest):
+        mdl.next, head.next = head.next, mdl
+    completions: list[int] = []
+    with membuf.open_target(f"file:{path}", engine="threads") as target:
+        request = membuf.Request(target)
+        request.format_read(membuf.MemoryDescriptor.mdl(head))
+        counting = -read_calls() + read_calls()
+        before = read_calls()
+        request.send(
+            on_complete=lambda *arguments: completions.append(arguments[2].information),
+            synchronous=True,
+        )
+        assert read_calls() - before - counting == 2
+        request.delete()
+    assert (completions, memory) == ([len(data)], data)
+
+
+def read_calls() -> int:
+    """How many calls for reading this process has made."""
+    fields = Path("/proc/self/io").read_text().split()
+    return int(fields[fields.index("syscr:") + 1])

@@ -123,4 +123,4 @@ def test_nothing_leaks(call: Callable[[], None]) -> None:
     before = locked_bytes()
     found = leak_of(call)
     assert found is None, found
-    assert locked_bytes() == before
+    assert locked_bytes() <= before  # a driver gives its slabs back at its end

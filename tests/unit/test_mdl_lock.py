@@ -9,6 +9,7 @@ import pytest
 import membuf
 from membuf.mdl import PAGE_SIZE, bytes_to_pages, page_align, round_to_pages, span_pages
 from tests.mdl import locked_bytes
+from tests.support import without_sanitizer
 
 
 @pytest.fixture
@@ -91,6 +92,7 @@ def test_pages_under_two_mdls_are_locked_until_the_last_unlock(pages: mmap.mmap)
     assert locked_bytes() == before
 
 
+@without_sanitizer
 def test_unlock_never_unlocks_the_slab() -> None:
     memory = membuf.Memory(10_000)
     held = locked_bytes()

@@ -12,6 +12,7 @@ import membuf
 import membuf.verifier
 from membuf.mdl import PAGE_SIZE, allocate_pages
 from tests.mdl import collapse, frames_by_pagemap, run_in_fork
+from tests.support import without_sanitizer
 
 SIZE = 4 << 20
 
@@ -117,6 +118,7 @@ def test_memory_that_cannot_be_written_is_not_pinned(tmp_path: Path) -> None:
         assert (mdl.kind, mdl.guarantees) == ("raw", frozenset())
 
 
+@without_sanitizer
 def test_non_paged_memory_is_described_and_pinned_without_a_lock() -> None:
     with membuf.Memory(10_000) as memory, membuf.Mdl(memory) as mdl:
         mdl.build_nonpaged()

@@ -79,6 +79,27 @@ def test_an_mdl_lives_until_it_is_freed_and_is_reported_where_it_is_not() -> Non
     assert mdl.freed
 
 
+def test_an_mdl_takes_pool_under_the_systems_tag_and_fails_without() -> None:
+    mdl = allocate(bytearray(100))
+    record = membuf.pool.statistics().tag("Mdl ", membuf.NONPAGED)
+    assert (record.outstanding, record.bytes) == (1, wdf.MmSizeOfMdl(mdl.buffer, 100))
+    wdf.IoFreeMdl(mdl)
+    with membuf.verifier.faults(after=1):
+        assert wdf.IoAllocateMdl(bytearray(100), 100, False, False, None) is None
+    assert membuf.pool.statistics().tag("Mdl ", membuf.NONPAGED).outstanding == 0
+
+
+def test_the_documented_fields_have_their_names() -> None:
+    first, second = allocate(bytearray(10), 10), allocate(bytearray(20), 20)
+    first.Next = second
+    assert (first.Next, first.next, second.Next) == (second, second, None)
+    wdf.MmProbeAndLockPages(first, wdf.KernelMode, wdf.IoReadAccess)
+    assert first.MdlFlags & wdf.MDL_PAGES_LOCKED
+    wdf.MmUnlockPages(first)
+    wdf.IoFreeMdl(first)
+    wdf.IoFreeMdl(second)
+
+
 def test_storage_of_the_callers_becomes_an_mdl() -> None:
     storage = wdf.ExAllocatePool2(
         wdf.POOL_FLAG_NON_PAGED, wdf.MmSizeOfMdl(wdf.PAGE_SIZE - 1, 100), b"Mdl "

@@ -292,6 +292,9 @@ class Mdl(Described):
                 raise InvalidParameterError(f"{mdl!r} leads back to {self!r}: a chain has an end")
         self._next = mdl
 
+    Next = next  # noqa: A003 - the framework's names of both
+    MdlFlags = Described.flags
+
     def chain(self, other: Mdl) -> Self:
         """Append another MDL, with what hangs on it, to the end of this one's chain.
 

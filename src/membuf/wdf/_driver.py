@@ -136,12 +136,22 @@ class Driver(Domain):
             self._end()
         finally:
             try:
-                super().__exit__(kind, value, traceback)
-            finally:  # whatever was said of the leaks
-                _blocks.free_leaked(self)
                 _mdls.free_leaked(self)
+            finally:
+                self._exit_domain(kind, value, traceback)
         if kind is None:
             self.raise_kept()
+
+    def _exit_domain(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            super().__exit__(kind, value, traceback)
+        finally:  # whatever was said of the leaks
+            _blocks.free_leaked(self)
 
     def _end(self) -> None:
         unload = self.callback("EvtDriverUnload", self.on_unload)

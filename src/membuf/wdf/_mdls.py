@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from membuf._native import Pointer
-from membuf.base.errors import AccessViolationError, MembufError
+from membuf._native import Block, Pointer, allocate
+from membuf.base.errors import AccessViolationError, InsufficientResourcesError, MembufError
 from membuf.base.integers import exact_index
 from membuf.mdl import Mdl
 from membuf.mdl.live import live
+from membuf.mdl.pages import size_of_mdl
 from membuf.wdf import _current
 from membuf.wdf._arguments import first_bytes
 from membuf.wdf._blocks import NOT_A_BLOCK
-from membuf.wdf._bugcheck import BAD_POOL_CALLER, bug_check, status_of, violation
+from membuf.wdf._bugcheck import BAD_POOL_CALLER, bug_check, log, status_of, violation
 from membuf.wdf.wdfbugcodes import WDF_INVALID_HANDLE, WDF_REQUIRED_PARAMETER_IS_NULL
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+_TAG: Final = "Mdl "
+
 _lock = threading.Lock()
-_out: dict[int, tuple[Mdl, Driver | None]] = {}
+_out: dict[int, tuple[Mdl, Driver | None, Block | None]] = {}
 _user_mappings: dict[int, int] = {}
 
 
@@ -74,18 +77,29 @@ def range_at(address: Any, length: int) -> memoryview:
     return first_bytes(view.cast("B"), length, "Length")
 
 
-def keep(mdl: Mdl) -> Mdl:
+def header_of(mdl: Mdl) -> Block | None:
+    """Non-paged pool for the structure that C keeps an MDL in, or None where there is none."""
+    try:
+        return allocate(size_of_mdl(mdl.address, mdl.byte_count), tag=_TAG)
+    except InsufficientResourcesError as error:
+        log.info("no pool for an MDL: %s", error)
+        return None
+
+
+def keep(mdl: Mdl, header: Block | None = None) -> Mdl:
     """Remember an MDL: in C a pointer is enough to free it, and dropping one frees nothing."""
     with _lock:
-        _out[id(mdl)] = mdl, _current.driver()
+        _out[id(mdl)] = mdl, _current.driver(), header
     return mdl
 
 
 def forget(mdl: Mdl) -> None:
     """An MDL was freed."""
     with _lock:
-        _out.pop(id(mdl), None)
+        _, _, header = _out.pop(id(mdl), (mdl, None, None))
         _user_mappings.pop(id(mdl), None)
+    if header is not None:
+        header.free()
 
 
 def free_header(mdl: Mdl) -> None:
@@ -127,15 +141,15 @@ def unmap_for_user(mdl: Mdl) -> bool:
 def free_leaked(driver: Driver) -> None:
     """Report the MDLs that a driver that has ended left behind, then unlock and free them."""
     with _lock:
-        left = [mdl for mdl, owner in _out.values() if owner is driver]
+        left = [mdl for mdl, owner, _ in _out.values() if owner is driver]
     if not left:
         return
     lines = "".join(f"\n  {mdl.record()}" for mdl in left if not mdl.freed)
+    for mdl in left:
+        mdl.close()
+        forget(mdl)
     warnings.warn(
         f"{len(left)} MDL(s) still out at the end of {driver!r}:{lines}",
         ResourceWarning,
         stacklevel=3,
     )
-    for mdl in left:
-        forget(mdl)
-        mdl.close()

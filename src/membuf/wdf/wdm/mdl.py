@@ -27,6 +27,7 @@ from membuf.wdf._driver import enter
 from membuf.wdf._mdls import (
     called,
     forget,
+    header_of,
     keep,
     map_for_user,
     mdl_at,
@@ -208,8 +209,8 @@ def IoAllocateMdl(
         Irp: whose MDL it becomes, or None.
 
     Returns:
-        The MDL; None for a length of 0 or beyond 4 GiB less a page, and for a secondary buffer
-        without an Irp.
+        The MDL; None for a length of 0 or beyond 4 GiB less a page, for a secondary buffer
+        without an Irp, and where non-paged pool has no room for the structure.
 
     Raises:
         ValueError: the buffer, or what is known at the address, is shorter.
@@ -224,7 +225,11 @@ def IoAllocateMdl(
     if not 0 < length <= MAXIMUM_BYTE_COUNT or (SecondaryBuffer and Irp is None):
         log.info("IoAllocateMdl refused: %d bytes, secondary %s", length, SecondaryBuffer)
         return None
-    mdl = keep(Mdl(range_at(VirtualAddress, length)))
+    mdl = Mdl(range_at(VirtualAddress, length))
+    header = header_of(mdl)
+    if header is None:
+        return None
+    keep(mdl, header)
     if Irp is not None:
         if SecondaryBuffer and Irp.mdl is not None:
             Irp.mdl.chain(mdl)
@@ -419,7 +424,7 @@ def MmUnmapLockedPages(BaseAddress: object, MemoryDescriptorList: Mdl) -> None:
     Raises:
         BugCheck: partial (C4, B5), or not mapped (B6).
 
-    >>> mdl = IoAllocateMdl(bytearray(100), 100, False, False, None)
+    >>> mdl = MmInitializeMdl(bytearray(64), bytearray(100), 100)
     >>> MmUnmapLockedPages(None, mdl)
     Traceback (most recent call last):
     ...
