@@ -447,6 +447,15 @@ def test_memory_of_a_requests_is_gone_before_the_originator_knows() -> None:
     assert log == ["c:M", "d:M", "told"]
 
 
+def test_a_child_of_request_memory_is_the_requests() -> None:
+    request, _, _ = Lab().read(8)
+    memory = request.output_memory()
+    child = membuf.Memory(8, parent=memory)
+    assert (child.parent, request.children, memory.children) == (request, (memory, child), ())
+    request.complete()
+    assert child.deleted
+
+
 @case("C91")
 def test_a_reference_on_request_memory_stops_the_completion() -> None:
     request, pending, _ = Lab().read(8)

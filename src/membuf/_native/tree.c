@@ -66,10 +66,25 @@ static bool freeze(Object *self, uint64_t bits)
     return first;
 }
 
+/* What is given as a child to a part of a request is the request's. */
+static int attach_to_request(Object *part, Object *child)
+{
+    PyObject *request = tree_parent(part);
+    int result = request == Py_None ? 1 : tree_attach((Object *)request, child);
+    Py_DECREF(request);
+    return result;
+}
+
 int tree_attach(Object *parent, Object *child)
 {
     if (object_alive(parent, "own a new object") < 0) {
         return -1;
+    }
+    if (Py_IS_TYPE((PyObject *)parent, &Memory_Type) && exported_is_embedded((Memory *)parent)) {
+        int result = attach_to_request(parent, child);
+        if (result <= 0) {
+            return result;
+        }
     }
     lock_ring(parent);
     bool refused = (state_load(parent) & FROZEN) != 0;
