@@ -60,15 +60,9 @@ class _Presenting(threading.local):
 
     depth = 0
 
-    def __enter__(self) -> None:
-        self.depth += 1
-
-    def __exit__(self, *_exception: object) -> None:
-        self.depth -= 1
-
 
 presenting: Final = _Presenting()
-"""Entered around every callback: who waits inside one for another would wait for ever."""
+"""Counted up around every callback: who waits inside one for another would wait for ever."""
 
 
 def plain(handler: Any, what: str) -> None:

@@ -262,18 +262,20 @@ class Queue(Stateful, Handlers):
     def _run(self, me: int, job: Job | None) -> None:
         """Run jobs until there are none; nothing is locked while one runs."""
         lock = self.device._lock
+        presenting.depth += 1
         try:
-            with presenting:
-                while job is not None:
-                    job[0](job[1])
-                    with lock:
-                        job = self._next_job(me)
-                        if job is None:
-                            self._leave(me)
+            while job is not None:
+                job[0](job[1])
+                with lock:
+                    job = self._next_job(me)
+                    if job is None:
+                        self._leave(me)
         except BaseException:
             with lock:
                 self._leave(me)
             raise
+        finally:
+            presenting.depth -= 1
 
     def _leave(self, me: int) -> None:
         """Under the lock: this thread runs nothing of the queue any more."""

@@ -282,7 +282,10 @@ class ReceivedRequest(Request):
         if getattr(self, "_owner", _GONE) == _DRIVER and not sys.is_finalizing():
             lost = (self._irp, self._queue, self._packet, repr(self))
             self._owner = _GONE
-            _thread.start_new_thread(completing.end_dropped, lost)
+            try:
+                _thread.start_new_thread(completing.end_dropped, lost)
+            except RuntimeError:  # there are too many threads already
+                completing.end_dropped(*lost)
 
     # ---- cancelling -----------------------------------------------------------------------------
 
