@@ -21,6 +21,7 @@ class Parcel:
         self.callback: Callable[[Any], object] | None = None
         self.holds, self.control = holds, control
         self.information = 0
+        self.status: Any = None
         self.error: membuf.MembufError | None = None
         for memory in holds:
             memory.reference("parcel")

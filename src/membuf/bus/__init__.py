@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from membuf.bus.device import DeviceTarget, local_target
 from membuf.bus.file import Extent, FileTarget
 from membuf.bus.filters import copy_on_write
 from membuf.bus.limits import Limits
 from membuf.bus.registry import open_target, register_filter, register_scheme
 
 __all__ = [
+    "DeviceTarget",
     "Extent",
     "FileTarget",
     "Limits",
     "copy_on_write",
+    "local_target",
     "open_target",
     "register_filter",
     "register_scheme",

@@ -73,8 +73,9 @@ def open_target(uri: str, **options: Any) -> Target:
 
     Args:
         uri: `file:PATH` (a file, block device, pipe or other special file), `fd:NUMBER` (an
-            open descriptor, e.g. `fd:0` for standard input), or one of these under filters:
-            `log`, `delay`, `error`, `readonly`, `rate`, `stats`, `checksum`, `cow`.
+            open descriptor, e.g. `fd:0` for standard input), `device:NAME` (a live
+            `membuf.Device` of this process), or one of these under filters: `log`, `delay`,
+            `error`, `readonly`, `rate`, `stats`, `checksum`, `cow`.
         options: what the scheme takes; for files see `membuf.bus.file.open_file`.
 
     Returns:

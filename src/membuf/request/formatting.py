@@ -193,7 +193,9 @@ class Formatting(Object):
         given = zip((argument1, argument2, argument4), offsets, strict=True)
         first, second, fourth = (part(memory, offset) for memory, offset in given)
         self._take(
-            Control(RequestType.OTHER, _code(code), arguments=(first, second, fourth)), None, 0
+            Control(RequestType.OTHER, control_code(code), arguments=(first, second, fourth)),
+            None,
+            0,
         )
 
     def format_current_type(self) -> None:
@@ -267,7 +269,9 @@ class Formatting(Object):
     ) -> None:
         self._refuse_in_flight("be formatted")
         taken = part(*input)
-        self._take(Control(kind, _code(code), taken, part(*output)), taken.given, taken.offset)
+        self._take(
+            Control(kind, control_code(code), taken, part(*output)), taken.given, taken.offset
+        )
 
     def _take(self, control: Control, memory: Any, offset: int) -> None:
         target = self._prepared_target()
@@ -322,7 +326,8 @@ class Formatting(Object):
         return from_status(status, f"{self!r} {reason}", bugcheck=bugcheck)
 
 
-def _code(code: SupportsIndex) -> int:
+def control_code(code: SupportsIndex) -> int:
+    """A control code as a number of 32 bits."""
     number = exact_index(code, "code")
     if not 0 <= number < _CODE_LIMIT:
         raise InvalidParameterError(

@@ -37,6 +37,11 @@ class Packet(Protocol):
     callback: Callable[[Any], object] | None
 
     @property
+    def status(self) -> Any:
+        """A status of success that it ended with and that is not plain success, or None."""
+        ...
+
+    @property
     def information(self) -> int:
         """Bytes transferred."""
         ...

@@ -20,6 +20,7 @@ from membuf.request.completion import CompletionParams, RequestType
 from membuf.request.formatting import Formatting
 from membuf.request.protocol import Packet, RequestTarget
 
+_SUCCESS: Final = st.STATUS_SUCCESS
 _BUGCHECK_ALREADY_SENT: Final = (0x10D, 6, 3, 0, 0)
 
 CompletionRoutine = Callable[["Request", Any, CompletionParams, Any], object]
@@ -311,7 +312,7 @@ class Request(Formatting):
     def _completed(self, packet: Packet) -> None:
         """The packet is over: keep how it ended, tell the routine, drop the target's reference."""
         self._failure = packet.failure()
-        self._status = st.STATUS_SUCCESS if self._failure is None else self._failure.status
+        self._status = self._failure.status if self._failure else packet.status or _SUCCESS
         self._information = packet.information
         self._formatted = False
         self._in_flight.release()
