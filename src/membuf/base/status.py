@@ -6,6 +6,7 @@ the `.status` of an exception (see `membuf.base.errors`).
 
 from __future__ import annotations
 
+import operator
 from typing import Final, Self, SupportsIndex
 
 _BITS = 0xFFFF_FFFF
@@ -35,7 +36,7 @@ class Status(int):
 
     def __new__(cls, value: SupportsIndex = 0) -> Self:
         """Read a number in its signed or unsigned form."""
-        number = value.__index__()
+        number = operator.index(value)
         if not -0x8000_0000 <= number <= _BITS:
             raise OverflowError(f"an NTSTATUS has 32 bits; got {number:#x}")
         return super().__new__(cls, number & _BITS)

@@ -35,6 +35,8 @@ def check_given(program: Any, mdl: Any) -> None:
     check_program(program)
     if mdl is None:
         raise null("mdl")
+    if not hasattr(mdl, "byte_count"):
+        raise TypeError(f"mdl must be an MDL; got {type(mdl).__name__}: make one with Mdl(buffer)")
 
 
 def check_direction(direction: int) -> Direction:
@@ -102,7 +104,7 @@ def buffer_of(request: Any, direction: int, *, strict: bool) -> tuple[MdlLike, i
         BufferTooSmallError: the request has no such buffer.
         InvalidDeviceStateError: INVALID_DEVICE_REQUEST, another kind of request or direction.
     """
-    take = _SOURCES.get(_kind(request))
+    take = None if getattr(request, "type", None) is None else _SOURCES.get(_kind(request))
     if take is None:
         raise _refused(f"{request!r} is of a kind without a buffer for DMA")
     mdl, length, right = take(request, direction, strict)

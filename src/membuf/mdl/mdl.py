@@ -305,6 +305,8 @@ class Mdl(Described):
         >>> [mdl.byte_count for mdl in chain.walk()]
         [10, 20]
         """
+        if not isinstance(other, Mdl):
+            raise TypeError(f"an MDL is chained to MDLs only; got {type(other).__name__}")
         *_, tail = self.walk()
         here = {id(link) for link in self.walk()}
         if any(id(link) in here for link in other.walk()):

@@ -269,7 +269,7 @@ class Device(Powered):
             set_undeletable(queue)
         return queue
 
-    def route(self, type: RequestType, queue: Queue) -> None:
+    def route(self, type: int, queue: Queue) -> None:
         """Have a queue take the requests of a type (WdfDeviceConfigureRequestDispatching).
 
         Raises:
@@ -280,17 +280,18 @@ class Device(Powered):
         """
         if type not in _ROUTABLE:
             raise InvalidParameterError(f"requests of type {type!r} cannot be routed")
-        if queue.device is not self or queue is self._default or not queue.takes(type):
+        kind = RequestType(type)
+        if queue.device is not self or queue is self._default or not queue.takes(kind):
             raise from_status(
                 st.STATUS_INVALID_DEVICE_REQUEST,
-                f"{queue!r} cannot take {type.name}: it must be a queue of {self!r}, not the "
+                f"{queue!r} cannot take {kind.name}: it must be a queue of {self!r}, not the "
                 "default one, with a handler for the type",
             )
         if self.started:
             raise from_status(st.STATUS_INVALID_DEVICE_STATE, f"{self!r} has started: route before")
         if type in self._routes:
-            raise from_status(st.STATUS_WDF_BUSY, f"{type.name} has its queue already")
-        self._routes[type] = queue
+            raise from_status(st.STATUS_WDF_BUSY, f"{kind.name} has its queue already")
+        self._routes[kind] = queue
         set_undeletable(queue)
 
     @property

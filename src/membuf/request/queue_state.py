@@ -263,7 +263,7 @@ class Stateful(Object):
 
     def _fatal(self, status: int, reason: str) -> Exception:
         return from_status(
-            status, f"{self!r}: {reason}", bugcheck=(*_QUEUE_FATAL_ERROR, 0, status, 0)
+            status, f"{self!r}: {reason}", bugcheck=(*_QUEUE_FATAL_ERROR, status, 0, 0)
         )
 
     def _take_callback(self) -> OnState | None:

@@ -87,7 +87,6 @@ class ReceivedRequest(Request):
     __slots__ = (
         "_has_callbacks",
         "_in_caller",
-        "_information_set",
         "_irp",
         "_mark",
         "_on_cancel",
@@ -112,7 +111,6 @@ class ReceivedRequest(Request):
         self._presented = False
         self._mark = _UNMARKED
         self._on_cancel: OnCancel | None = None
-        self._information_set = 0
         self._in_caller = False
         self._has_callbacks = False
         self._retrieved: retrieval.Retrieved | None = None
@@ -183,14 +181,15 @@ class ReceivedRequest(Request):
 
     def set_information(self, information: int) -> None:
         """Set what `complete` reports where it is not told (WdfRequestSetInformation)."""
-        self._information_set = completing.count(information)
+        self._information = completing.count(information)
 
     def complete(self, status: int = st.STATUS_SUCCESS, information: int | None = None) -> None:
         """End it: its memory is taken back, then its originator is told.
 
         Args:
             status: how it ended; the framework's own statuses are translated.
-            information: bytes transferred; what `set_information` set if absent.
+            information: bytes transferred; if absent what `set_information` set, or what it came
+                back with where it was sent on.
 
         Raises:
             InvalidDeviceStateError: it is not the driver's now, or is marked cancelable.
@@ -202,7 +201,7 @@ class ReceivedRequest(Request):
         if type(status) is not Status:
             status = Status(status)
         if information is None:
-            information = self._information_set
+            information = self._information
         elif information:
             information = completing.count(information)
         self._claim("complete")
