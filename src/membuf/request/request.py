@@ -144,6 +144,10 @@ class Request(Formatting):
                 self._never_sent(packet, error)
             raise
 
+    def refuse_send(self, status: int) -> None:
+        """Note that a send was refused before it began: `status` says so."""
+        self._status = Status(status)
+
     def cancel(self) -> bool:
         """Ask for its early end; whether it can still be stopped.
 

@@ -1,6 +1,7 @@
 """wdfrequest.h: requests."""
 
 from enum import IntEnum
+from typing import Final
 
 from membuf.wdf._ownership import (
     WdfRequestComplete,
@@ -15,6 +16,16 @@ from membuf.wdf._ownership import (
     WdfRequestSetInformation,
     WdfRequestStopAcknowledge,
     WdfRequestUnmarkCancelable,
+)
+from membuf.wdf._request_options import (
+    WDF_REQUEST_COMPLETION_PARAMS,
+    WDF_REQUEST_COMPLETION_PARAMS_INIT,
+    WDF_REQUEST_REUSE_PARAMS,
+    WDF_REQUEST_REUSE_PARAMS_INIT,
+    WDF_REQUEST_REUSE_PARAMS_SET_NEW_IRP,
+    WDF_REQUEST_SEND_OPTIONS,
+    WDF_REQUEST_SEND_OPTIONS_INIT,
+    WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT,
 )
 from membuf.wdf._request_parameters import (
     WDF_REQUEST_PARAMETERS,
@@ -38,29 +49,57 @@ from membuf.wdf._retrieval import (
     WdfRequestRetrieveUnsafeUserInputBuffer,
     WdfRequestRetrieveUnsafeUserOutputBuffer,
 )
+from membuf.wdf._sending import (
+    WdfRequestAllocateTimer,
+    WdfRequestCancelSentRequest,
+    WdfRequestChangeTarget,
+    WdfRequestCreate,
+    WdfRequestFormatRequestUsingCurrentType,
+    WdfRequestGetCompletionParams,
+    WdfRequestGetStatus,
+    WdfRequestReuse,
+    WdfRequestSend,
+    WdfRequestSetCompletionRoutine,
+)
 
 __all__ = [
+    "WDF_NO_SEND_OPTIONS",
+    "WDF_REQUEST_COMPLETION_PARAMS",
+    "WDF_REQUEST_COMPLETION_PARAMS_INIT",
     "WDF_REQUEST_PARAMETERS",
     "WDF_REQUEST_PARAMETERS_INIT",
     "WDF_REQUEST_REUSE_FLAGS",
     "WDF_REQUEST_REUSE_MUST_COMPLETE",
     "WDF_REQUEST_REUSE_NO_FLAGS",
+    "WDF_REQUEST_REUSE_PARAMS",
+    "WDF_REQUEST_REUSE_PARAMS_INIT",
+    "WDF_REQUEST_REUSE_PARAMS_SET_NEW_IRP",
     "WDF_REQUEST_REUSE_SET_NEW_IRP",
+    "WDF_REQUEST_SEND_OPTIONS",
     "WDF_REQUEST_SEND_OPTIONS_FLAGS",
+    "WDF_REQUEST_SEND_OPTIONS_INIT",
+    "WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT",
     "WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE",
     "WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET",
     "WDF_REQUEST_SEND_OPTION_SYNCHRONOUS",
     "WDF_REQUEST_SEND_OPTION_TIMEOUT",
     "WDF_REQUEST_TYPE",
+    "WdfRequestAllocateTimer",
+    "WdfRequestCancelSentRequest",
+    "WdfRequestChangeTarget",
     "WdfRequestComplete",
     "WdfRequestCompleteWithInformation",
     "WdfRequestCompleteWithPriorityBoost",
+    "WdfRequestCreate",
+    "WdfRequestFormatRequestUsingCurrentType",
     "WdfRequestForwardToIoQueue",
+    "WdfRequestGetCompletionParams",
     "WdfRequestGetFileObject",
     "WdfRequestGetInformation",
     "WdfRequestGetIoQueue",
     "WdfRequestGetParameters",
     "WdfRequestGetRequestorMode",
+    "WdfRequestGetStatus",
     "WdfRequestIsCanceled",
     "WdfRequestIsFrom32BitProcess",
     "WdfRequestIsReserved",
@@ -77,6 +116,9 @@ __all__ = [
     "WdfRequestRetrieveOutputWdmMdl",
     "WdfRequestRetrieveUnsafeUserInputBuffer",
     "WdfRequestRetrieveUnsafeUserOutputBuffer",
+    "WdfRequestReuse",
+    "WdfRequestSend",
+    "WdfRequestSetCompletionRoutine",
     "WdfRequestSetInformation",
     "WdfRequestStopAcknowledge",
     "WdfRequestTypeCleanup",
@@ -91,6 +133,8 @@ __all__ = [
     "WdfRequestTypeWrite",
     "WdfRequestUnmarkCancelable",
 ]
+
+WDF_NO_SEND_OPTIONS: Final = None
 
 
 class WDF_REQUEST_TYPE(IntEnum):

@@ -16,6 +16,7 @@ from membuf.request import Device as WDFDEVICE
 from membuf.request import FileObject as WDFFILEOBJECT
 from membuf.request import Queue as WDFQUEUE
 from membuf.request import Request as WDFREQUEST
+from membuf.target import Target as WDFIOTARGET
 from membuf.wdf._device_init import WDFDEVICE_INIT
 from membuf.wdf._driver import Driver as WDFDRIVER
 
@@ -28,6 +29,7 @@ __all__ = [
     "WDFDMATRANSACTION",
     "WDFDRIVER",
     "WDFFILEOBJECT",
+    "WDFIOTARGET",
     "WDFLOOKASIDE",
     "WDFMEMORY",
     "WDFOBJECT",
