@@ -17,6 +17,7 @@ MODULES = {
         "bench.micro.residency",
         "bench.micro.tree",
         "bench.micro.pages",
+        "bench.micro.device",
         "bench.micro.imports",
         "bench.macro.files",
         "bench.macro.noop",

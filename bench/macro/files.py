@@ -6,7 +6,8 @@
 
 The file has 1 GiB without holes. Each way runs for a second and a half, in turn with the others in
 every process. Ours: callbacks (`read_nowait`, whose callback starts the next), requests (each sent
-again by its own completion), await (tasks around `read_async`), batches (`read_many` of 512).
+again by its own completion), await (tasks around `read_async`), batches (`read_many` of 512),
+device (tasks that await the reads of a direct device above the file, which forwards each request).
 Peers: fio with io_uring, one job (psync for one at a time); asyncio.to_thread over os.preadv;
 aiofiles, a file object for each place in the queue.
 
@@ -36,6 +37,11 @@ OURS = {
     "requests": senders.requests,
     "await": senders.awaits,
     "batches": senders.batches,
+    "device": senders.through_device,
+}
+ALONE = {
+    "synchronous": senders.synchronous,
+    "device": senders.synchronous_through_device,
 }
 
 
@@ -95,7 +101,7 @@ def measure(settings: Settings) -> Mapping[str, Figure]:
     figures: dict[str, Figure] = {}
     for name, load in loads(settings).items():
         senders.make_file(load.path, load.size)
-        ours = {"synchronous": senders.synchronous} if name == "alone" else OURS
+        ours = ALONE if name == "alone" else OURS
         with senders.target_of(load) as target:
             for way, send in ours.items():
                 figures |= _measured(partial(send, load, target), f"{name}, {way}")
@@ -121,6 +127,7 @@ GROUP = Group(
                 _row(load, "requests", "fio", 0.9, 1.0),
                 _row(load, "await", "fio", 0.75, 0.9),
                 _row(load, "batches", "fio", 0.9, 1.0),
+                _row(load, "device", "fio", None, None),
                 _row(load, "await", "to_thread", 4, 5),
                 _row(load, "await", "aiofiles", 5, 8),
             )
@@ -136,10 +143,12 @@ GROUP = Group(
         ),
         _row("alone", "synchronous", "fio", 0.9, 1.0),
         _row("alone", "synchronous", "os.preadv", None, None),
+        _row("alone", "device", "fio", None, None),
         _row("sequential", "callbacks", "fio", 0.95, 1.0),
         _row("sequential", "requests", "fio", 0.95, 1.0),
         _row("sequential", "await", "fio", 0.95, 1.0),
         _row("sequential", "batches", "fio", 0.95, 1.0),
+        _row("sequential", "device", "fio", None, None),
     ),
     measure=measure,
     missing=missing,

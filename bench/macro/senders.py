@@ -184,6 +184,35 @@ def batches(load: Load, target: Any) -> Outcome:
     return watch.outcome()
 
 
+def through_device(load: Load, target: Any) -> Outcome:
+    """Tasks that await the reads of a direct device, which forwards them to the target."""
+    with _device_over(target).open() as handle:
+        transfer = handle.write_async if load.writes else handle.read_into_async
+        return _tasks(load, transfer, [mmap.mmap(-1, load.block) for _ in range(load.depth)])
+
+
+def synchronous_through_device(load: Load, target: Any) -> Outcome:
+    """One transfer after another through that device."""
+    buffer = mmap.mmap(-1, load.block)
+    with _device_over(target).open() as handle:
+        transfer = handle.write if load.writes else handle.read_into
+        return _one_by_one(load, lambda offset: transfer(buffer, offset))
+
+
+def _device_over(target: Any) -> membuf.Device:
+    device = membuf.Device("bench", membuf.DIRECT, lower=target)
+
+    @device.on_default
+    def forward(request: Any) -> None:
+        request.format_current_type()
+        request.send(completed)
+
+    def completed(request: Any, _: Any, params: Any, __: Any) -> None:
+        request.complete(params.status, params.information)
+
+    return device
+
+
 def synchronous(load: Load, target: Any) -> Outcome:
     """One transfer after another on this thread."""
     memory = memories(load)[0]
