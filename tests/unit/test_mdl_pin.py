@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,20 @@ def test_a_forked_child_holds_nothing(mdl: membuf.Mdl) -> None:
     run_in_fork(child)
     assert frames_by_pagemap(mdl) == frames
     assert "pinned" in mdl.guarantees
+
+
+def test_a_forked_child_does_not_tell_of_what_its_parent_holds() -> None:
+    held = [membuf.Mdl(bytearray(100))]
+    held[0].pin()
+
+    def child() -> None:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            held.clear()
+            assert told == []
+
+    run_in_fork(child)
+    held[0].unpin()
 
 
 def test_memory_that_cannot_be_written_is_not_pinned(tmp_path: Path) -> None:

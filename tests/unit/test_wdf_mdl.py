@@ -60,6 +60,15 @@ def test_an_address_inside_a_known_mdl_is_a_virtual_address() -> None:
     wdf.IoFreeMdl(mdl)
 
 
+def test_an_address_inside_pool_is_a_virtual_address() -> None:
+    p = wdf.ExAllocatePool2(wdf.POOL_FLAG_NON_PAGED, 100, b"Capt")
+    p[40] = 7
+    mdl = allocate(p.address + 40, 60)
+    assert mdl.buffer[0] == 7
+    wdf.IoFreeMdl(mdl)
+    wdf.ExFreePool(p)
+
+
 def test_reading_only_is_a_view_that_cannot_be_written() -> None:
     mdl = allocate(bytearray(100))
     wdf.MmProbeAndLockPages(mdl, wdf.KernelMode, wdf.IoModifyAccess)

@@ -490,15 +490,16 @@ class Mdl(Described):
             return
         self.life.end()
         kind = self._kind
-        if not (kind in {"locked", "pages"} or (self._pins and kind == "nonpaged")):
-            return
-        if self._pins and self._pin_era == pins.era:
+        locked = kind in {"locked", "pages"} and self._era == page_locks.era
+        pinned = bool(self._pins) and self._pin_era == pins.era
+        if pinned:
             pins.unpin_later(self._pins, self._view)
-        if kind != "nonpaged" and self._era == page_locks.era:
+        if locked:
             page_locks.give_back_later(*self._span(), self._view)
-        self.life.dropped()
-        how = "free_pages" if kind == "pages" else "unlock" if kind == "locked" else "unpin"
-        warnings.warn(f"{self!r} was dropped without {how}()", ResourceWarning, 2, self)
+        if locked or pinned:  # and not only in the parent of this process
+            self.life.dropped()
+            how = {"pages": "free_pages", "locked": "unlock"}.get(kind, "unpin")
+            warnings.warn(f"{self!r} was dropped without {how}()", ResourceWarning, 2, self)
 
     # ---- inside ---------------------------------------------------------------------------------
 

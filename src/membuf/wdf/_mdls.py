@@ -6,7 +6,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from membuf._native import Block, Pointer, allocate
+from membuf._native import Block, Memory, Pointer, allocate, current_domain
 from membuf.base.errors import AccessViolationError, InsufficientResourcesError, MembufError
 from membuf.base.integers import exact_index
 from membuf.mdl import Mdl
@@ -60,7 +60,7 @@ def called(function: Callable[..., Answer], *arguments: Any, **options: Any) -> 
 
 
 def range_at(address: Any, length: int) -> memoryview:
-    """So many bytes at an address: of a buffer, or of what a known MDL describes.
+    """So many bytes at an address: of a buffer, of what a known MDL describes, or of pool.
 
     Raises:
         ValueError: the buffer, or what is known at the address, holds fewer.
@@ -70,11 +70,19 @@ def range_at(address: Any, length: int) -> memoryview:
         view = memoryview(address)
     except TypeError:
         number = exact_index(address, "VirtualAddress")
-        known = live.at(number)
+        known = live.at(number) or _holder_at(number)
         if known is None:
             raise ValueError(f"no buffer is known at the address {number:#x}") from None
-        view = known.buffer[number - known.address :]
+        view = memoryview(known)[number - known.address :]
     return first_bytes(view.cast("B"), length, "Length")
+
+
+def _holder_at(address: int) -> Memory | Block | None:
+    """The memory or block of the current domain that an address lies in."""
+    for holder in current_domain()._holders():  # noqa: SLF001 - records cost more, and hold nothing
+        if 0 <= address - holder.address < holder.size:
+            return holder
+    return None
 
 
 def header_of(mdl: Mdl) -> Block | None:

@@ -1,7 +1,7 @@
 """wdm.h: memory descriptor lists.
 
-A virtual address is a buffer, or a number inside what a known MDL describes. In one address space
-the system address of an MDL is its own address.
+A virtual address is a buffer, or a number inside the driver's pool or what a known MDL describes.
+In one address space the system address of an MDL is its own address.
 """
 
 from __future__ import annotations
