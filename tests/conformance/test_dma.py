@@ -525,6 +525,7 @@ def test_only_list_profiles_follow_the_device_alignment() -> None:
         assert w.enabler.alignment_mask == 0
 
 
+@case("R3.3-system")
 def test_the_calls_of_system_dma_do_nothing() -> None:
     with world() as w:
         w.create()
@@ -538,6 +539,33 @@ def test_the_calls_of_system_dma_do_nothing() -> None:
         assert status == wdf.STATUS_INVALID_DEVICE_REQUEST
 
 
+@case("R3.5-always")
+def test_what_can_be_asked_in_every_state() -> None:
+    with world() as w:
+        w.create()
+        asked = (
+            wdf.WdfDmaTransactionGetBytesTransferred,
+            wdf.WdfDmaTransactionGetCurrentDmaTransferLength,
+            wdf.WdfDmaTransactionGetRequest,
+            wdf.WdfDmaTransactionGetDevice,
+            wdf.WdfDmaTransactionWdmGetTransferContext,
+        )
+        assert [call(w.t) for call in asked] == [0, 0, None, w.device, None]
+        w.initialize(mdl_of((0, 100)))
+        assert wdf.WdfDmaTransactionGetTransferInfo(w.t) == (1, 1)
+        assert [call(w.t) for call in asked][:4] == [0, 0, None, w.device]
+        assert wdf.WdfDmaTransactionWdmGetTransferContext(w.t) is not None
+        wdf.WdfDmaTransactionSetSingleTransferRequirement(w.t, True)
+        wdf.WdfDmaTransactionExecute(w.t, None)
+        assert [call(w.t) for call in asked][:2] == [0, 100]
+        assert wdf.WdfDmaTransactionDmaCompleted(w.t) == (True, OK)
+        assert [call(w.t) for call in asked][:2] == [100, 0]
+        wdf.WdfDmaTransactionRelease(w.t)
+        assert [call(w.t) for call in asked] == [0, 0, None, w.device, None]
+        assert wdf.WdfDmaEnablerGetMaximumScatterGatherElements(w.enabler) == 0xFFFFFFFF
+
+
+@case("R3.8-bug-check")
 def test_a_bug_check_in_a_callback_is_kept_on_the_driver() -> None:
     with world() as w:
         w.create()

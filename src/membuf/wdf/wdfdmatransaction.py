@@ -49,8 +49,6 @@ __all__ = [
     "WdfDmaTransactionWdmGetTransferContext",
 ]
 
-EvtProgramDma = Callable[..., object]
-
 
 def WdfDmaTransactionCreate(
     DmaEnabler: WDFDMAENABLER | None, Attributes: WDF_OBJECT_ATTRIBUTES | None
@@ -84,7 +82,7 @@ def WdfDmaTransactionCreate(
 
 def WdfDmaTransactionInitialize(
     DmaTransaction: WDFDMATRANSACTION | None,
-    EvtProgramDmaFunction: EvtProgramDma | None,
+    EvtProgramDmaFunction: Callable[..., object] | None,
     DmaDirection: int,
     Mdl: Mdl | None,
     VirtualAddress: Any,
@@ -114,7 +112,7 @@ def WdfDmaTransactionInitialize(
 
 def WdfDmaTransactionInitializeUsingOffset(
     DmaTransaction: WDFDMATRANSACTION | None,
-    EvtProgramDmaFunction: EvtProgramDma | None,
+    EvtProgramDmaFunction: Callable[..., object] | None,
     DmaDirection: int,
     Mdl: Mdl | None,
     Offset: SupportsIndex,
@@ -144,7 +142,7 @@ def WdfDmaTransactionInitializeUsingOffset(
 def WdfDmaTransactionInitializeUsingRequest(
     DmaTransaction: WDFDMATRANSACTION | None,
     Request: Any,
-    EvtProgramDmaFunction: EvtProgramDma | None,
+    EvtProgramDmaFunction: Callable[..., object] | None,
     DmaDirection: int,
 ) -> Status:
     """Say what to move: the buffer of a request.
