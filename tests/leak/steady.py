@@ -40,6 +40,21 @@ def answering(name: str, **options: Any) -> membuf.Device:
     return device
 
 
+def forwarding(name: str, target: Any) -> membuf.Device:
+    """A device that sends its reads on, and completes them when they come back."""
+    device = membuf.Device(name, lower=target)
+
+    @device.on_read
+    def read(request: membuf.request.ReceivedRequest) -> None:
+        request.format_current_type()
+        request.send(completed)
+
+    def completed(request: Any, target: Any, params: Any, context: Any) -> None:
+        request.complete(params.status, params.information)
+
+    return device
+
+
 @scenario
 def buffered_read(_: Path) -> Iterator[Round]:
     buffer = bytearray(SIZE)
@@ -52,6 +67,79 @@ def buffered_write(_: Path) -> Iterator[Round]:
     data = bytes(SIZE)
     with answering("steady").open() as handle:
         yield lambda: handle.write(data)
+
+
+@scenario
+def direct_read(_: Path) -> Iterator[Round]:
+    buffer = bytearray(SIZE)
+    with answering("steady", io_type=membuf.DIRECT).open() as handle:
+        yield lambda: handle.read_into(buffer)
+
+
+@scenario
+def control_request(_: Path) -> Iterator[Round]:
+    code = membuf.ControlCode(0x22, 0x800).encode()
+    device = membuf.Device("steady")
+
+    @device.on_ioctl
+    def control(request: membuf.request.ReceivedRequest) -> None:
+        request.output_buffer(8)[:4] = request.input_buffer(4)[:4]
+        request.complete(information=8)
+
+    with device.open() as handle:
+        yield lambda: handle.ioctl(code, b"abcd", 8)
+
+
+@scenario
+def stack_of_three(_: Path) -> Iterator[Round]:
+    """A function that forwards, over a filter without handlers, over a device with memory."""
+    lowest = answering("steady bottom")
+    with membuf.open_target("device:steady bottom") as below:
+        middle = membuf.Device("steady middle", lower=below, filter=True)
+        with membuf.open_target("device:steady middle") as target:
+            buffer = bytearray(SIZE)
+            with forwarding("steady top", target).open() as handle:
+                yield lambda: handle.read_into(buffer)
+        middle.delete()
+    lowest.delete()
+
+
+@scenario
+def a_copy_below_by_a_request_of_ones_own(_: Path) -> Iterator[Round]:
+    """What a driver does that may not change the bytes it was given."""
+    lowest = answering("steady bottom")
+    with membuf.open_target("device:steady bottom") as below:
+        device = membuf.Device("steady top")
+        copies = membuf.LookasideList(SIZE, parent=device)
+        own = membuf.Request(below, parent=device)
+
+        @device.on_write
+        def write(request: membuf.request.ReceivedRequest) -> None:
+            with copies.allocate() as copy:
+                copy.copy_from(request.input_memory())
+                own.reuse()
+                own.format_write(copy)
+                own.send(synchronous=True)
+                own.reuse()
+            request.complete(own.status, request.length)
+
+        data = bytes(SIZE)
+        with device.open() as handle:
+            yield lambda: handle.write(data)
+        device.delete()
+    lowest.delete()
+
+
+@scenario
+def device_over_a_file(folder: Path) -> Iterator[Round]:
+    path = folder / "data"
+    path.write_bytes(bytes(SIZE))
+    with membuf.open_target(f"file:{path}", access="read") as target:
+        device = forwarding("steady file", target)
+        buffer = bytearray(SIZE)
+        with device.open() as handle:
+            yield lambda: handle.read_into(buffer)
+        device.delete()
 
 
 @scenario

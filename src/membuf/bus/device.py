@@ -245,9 +245,12 @@ class DeviceTarget(RelayTarget):
 
     def carry_here(self, packet: Packet, deadline: float | None) -> None:
         """Give a packet to the device, and wait until it has come back."""
-        flight = self._flight(packet, None)
-        flight.submit(self._device)
-        flight.wait(deadline)
+        before, flight = packet.lane, self._flight(packet, None)
+        try:
+            flight.submit(self._device)
+            flight.wait(deadline)
+        finally:
+            packet.lane = before  # the flight knows its packet: together they would be a cycle
 
     def _carry_out(self, packet: Packet, timeout: float | None) -> None:
         self._device.check_may_wait()
