@@ -24,7 +24,7 @@ class Name(NamedTuple):
 
     Attributes:
         layers: its filters, the outermost first.
-        scheme: what kind of thing is opened.
+        scheme: what kind of thing is opened; "" where it does not say.
         rest: which one; taken as it is.
     """
 
@@ -37,7 +37,7 @@ def parse(uri: str) -> Name:
     """Take a target's name apart.
 
     Raises:
-        InvalidParameterError: it has no scheme, or its parentheses do not pair.
+        InvalidParameterError: a filter's options are not written as they are to be.
 
     >>> parse("log+error(kind=eio,rate=0.1)+file:a+b(c).img")
     Name(layers=(Layer(name='log', options=()), Layer(name='error', options=(('kind', 'eio'), \
@@ -48,10 +48,7 @@ def parse(uri: str) -> Name:
     while True:
         end = _end(uri, start, "+:")
         if end == len(uri):
-            raise InvalidParameterError(
-                f"a target is named SCHEME:REST, with filters before it as in "
-                f"delay+error(rate=0.1)+file:disk.img; got {uri!r}"
-            )
+            return Name(tuple(layers), "", uri[start:])
         if uri[end] == ":":
             return Name(tuple(layers), uri[start:end], uri[end + 1 :])
         layers.append(_layer(uri[start:end], uri))

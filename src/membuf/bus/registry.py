@@ -99,7 +99,8 @@ def open_target(uri: str, **options: Any) -> Target:
     if opener is None:
         known = ", ".join(f"{scheme}:" for scheme in sorted(_openers))
         raise InvalidParameterError(
-            f"a target is named SCHEME:REST with a scheme among {known}; got {uri!r}"
+            f"a target is named SCHEME:REST with a scheme among {known}, and filters before it as "
+            f"in delay+error(rate=0.1)+file:disk.img; got {uri!r}"
         )
     makers = [_maker(layer, uri) for layer in name.layers]
     # What has no filter keeps its parent; under filters it is theirs.
