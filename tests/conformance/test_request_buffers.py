@@ -76,6 +76,23 @@ def test_a_direct_read_lands_at_once() -> None:
     assert mdl.freed
 
 
+def test_a_direct_write_is_as_it_is_now() -> None:
+    data = bytearray(b"old")
+    request, _ = Lab(membuf.DIRECT).write(data)
+    data[:] = b"new"
+    assert bytes(request.input_buffer()) == b"new"
+    assert (request.input_memory().readonly, request.input_mdl().buffer.readonly) == (True, True)
+    request.complete()
+    data.extend(b"its originator's again")
+
+
+def test_a_direct_read_of_nothing_has_no_pages() -> None:
+    request, _, _ = Lab(membuf.DIRECT).read(0)
+    assert request.irp.mdl is None
+    assert retrievals(request) == [IDR, IDR, IDR, BTS, BTS, BTS]
+    request.complete()
+
+
 @case("Q8")
 def test_as_much_is_copied_back_as_was_read() -> None:
     request, pending, buffer = Lab().read(100)
@@ -478,6 +495,17 @@ def test_a_reference_on_locked_memory_stops_the_completion() -> None:
         request.complete()
     assert (pending.done, memory.size, request.owned) == (False, 8, True)
     memory.dereference()
+    request.complete()
+    assert pending.done
+
+
+def test_locked_memory_may_be_deleted_before_its_request() -> None:
+    request, pending, _ = Lab().read(8)
+    buffer = bytearray(8)
+    memory = request.probe_and_lock_for_write(buffer)
+    memory.delete()
+    assert request.children == ()
+    buffer.extend(b"unlocked")
     request.complete()
     assert pending.done
 

@@ -189,6 +189,33 @@ def test_what_its_driver_has_seen_goes_to_canceled_on_queue() -> None:
     assert pending.wait() == (CAN, 0)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_is_cancelled_already_is_forwarded_all_the_same(wanted: bool) -> None:
+    lab, called = Lab(), []
+    other = lab.device.queue("other", dispatch="manual")
+    if wanted:
+        other.on_canceled(called.append)
+    request, pending, _ = lab.read(8)
+    pending.cancel()
+    request.forward(other)
+    assert (called, pending.done) == ([request] if wanted else [], not wanted)
+    if wanted:
+        request.complete(CAN)
+    assert pending.wait() == (CAN, 0)
+    assert lab.queue.idle
+    assert other.idle
+
+
+def test_what_was_unmarked_is_only_flagged() -> None:
+    called: list[Any] = []
+    request, pending, _ = Lab().read(8)
+    request.mark_cancelable(called.append)
+    request.unmark_cancelable()
+    assert not pending.cancel()
+    assert (request.canceled, called) == (True, [])
+    request.complete()
+
+
 def test_without_canceled_on_queue_it_is_completed() -> None:
     lab = Lab()
     request, pending, _ = lab.read(8)
@@ -196,6 +223,17 @@ def test_without_canceled_on_queue_it_is_completed() -> None:
     assert pending.cancel()
     assert pending.wait() == (CAN, 0)
     assert lab.queue.idle
+
+
+def test_cleanup_of_a_file_gives_back_what_its_driver_has_seen() -> None:
+    lab, called = Lab(), []
+    lab.queue.on_canceled(called.append)
+    request, pending, _ = lab.read(8)
+    request.requeue()
+    lab.handle.close()
+    assert (called, request.canceled) == ([request], True)
+    request.complete(CAN)
+    assert pending.wait() == (CAN, 0)
 
 
 # ---- forwarding and requeueing -------------------------------------------------------------------

@@ -434,3 +434,14 @@ def test_waiting_for_a_coroutine_to_open_is_refused() -> None:
         request.complete()
 
     device.open().close()
+
+
+def test_a_device_that_is_garbage_with_its_requests_says_nothing(reported: list[str]) -> None:
+    for io_type in (membuf.BUFFERED, membuf.DIRECT):
+        for _ in range(20):
+            lab = Lab(io_type)
+            pending = [lab.handle.start_read(bytearray(8)) for _ in range(3)]
+            pending[0].irp.push(lambda irp, lab=lab: None)
+            del lab, pending
+    gc.collect()
+    assert reported == []

@@ -496,10 +496,13 @@ class Mdl(Described):
             pins.unpin_later(self._pins, self._view)
         if locked:
             page_locks.give_back_later(*self._span(), self._view)
-        if locked or pinned:  # and not only in the parent of this process
+        # Garbage with its request: no driver forgot it. Nor is it news in a forked child.
+        if (locked or pinned) and self._framework_owner is None:
             self.life.dropped()
             how = {"pages": "free_pages", "locked": "unlock"}.get(kind, "unpin")
             warnings.warn(f"{self!r} was dropped without {how}()", ResourceWarning, 2, self)
+        if locked:
+            self._kind, self._locked = "raw", None  # whoever is garbage with it finds it so
 
     # ---- inside ---------------------------------------------------------------------------------
 
