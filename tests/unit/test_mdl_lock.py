@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +111,37 @@ def test_memory_that_is_read_only_is_locked_for_reading_only() -> None:
     assert mdl.kind == "raw"
     mdl.lock("read")
     mdl.unlock()
+
+
+@pytest.mark.parametrize("access", ["read", "write"])
+@pytest.mark.parametrize("protection", [0, mmap.PROT_READ])
+def test_a_page_that_cannot_be_accessed_is_not_locked(access: str, protection: int) -> None:
+    before = locked_bytes()
+    mdl = membuf.Mdl(mmap.mmap(-1, PAGE_SIZE, prot=protection))
+    if protection and access == "read":
+        mdl.lock(access)
+        mdl.unlock()
+    else:
+        with pytest.raises(membuf.AccessViolationError):
+            mdl.lock(access)
+    assert locked_bytes() == before
+
+
+def test_a_page_past_the_end_of_its_file_is_not_locked(tmp_path: Path) -> None:
+    (path := tmp_path / "file").write_bytes(bytes(2 * PAGE_SIZE))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 2 * PAGE_SIZE) as pages:
+        file.truncate(PAGE_SIZE)
+        with membuf.Mdl(pages) as mdl:
+            for access in ("read", "write"):
+                with pytest.raises(membuf.AccessViolationError) as refused:
+                    mdl.lock(access)
+                assert refused.value.status == 0xC0000005
+
+
+@pytest.mark.parametrize("access", ["", "both", None, 1])
+def test_an_access_that_there_is_not(pages: mmap.mmap, access: object) -> None:
+    with pytest.raises(membuf.InvalidParameterError):
+        membuf.Mdl(pages).lock(access)
 
 
 @pytest.mark.parametrize(

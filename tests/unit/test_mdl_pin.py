@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 import membuf
 import membuf.verifier
+from membuf.base.errors import from_errno
 from membuf.mdl import PAGE_SIZE, allocate_pages
+from membuf.mdl.pins import Pins
 from tests.mdl import collapse, frames_by_pagemap, run_in_fork
 from tests.support import without_sanitizer
 
@@ -107,6 +111,46 @@ def test_a_forked_child_holds_nothing(mdl: membuf.Mdl) -> None:
     run_in_fork(child)
     assert frames_by_pagemap(mdl) == frames
     assert "pinned" in mdl.guarantees
+
+
+def test_a_build_without_liburing_says_that_it_cannot_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "membuf.mdl._ring", None)
+    with pytest.raises(membuf.MembufError, match="built without liburing") as refused:
+        Pins().pin(0, PAGE_SIZE)
+    assert refused.value.status == 0xC00000BB
+
+
+def test_a_system_without_io_uring_says_that_it_cannot_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(slots: int) -> None:
+        raise from_errno(errno.EPERM, "io_uring cannot pin pages here")
+
+    monkeypatch.setattr("membuf.mdl._ring.PinRing", forbidden)
+    with pytest.raises(membuf.MembufError, match="not permitted") as refused:
+        Pins().pin(0, PAGE_SIZE)
+    assert refused.value.status == 0xC00000BB
+
+
+def test_places_for_pins_are_used_again_and_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("membuf.mdl.pins.SLOTS", 2)
+    pages, places = mmap.mmap(-1, 3 * PAGE_SIZE), Pins()
+    start = membuf.Mdl(pages).address
+    taken = [places.pin(start + n * PAGE_SIZE, start + (n + 1) * PAGE_SIZE) for n in range(2)]
+    with pytest.raises(membuf.InsufficientResourcesError, match="2 ranges are pinned"):
+        places.pin(start, start + PAGE_SIZE)
+    places.unpin(taken[0])
+    assert places.pin(start, start + PAGE_SIZE) == taken[0]
+
+
+def test_a_pin_of_several_places_is_undone_where_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("membuf.mdl.pins.BYTES_A_SLOT", PAGE_SIZE)
+    pages, places = mmap.mmap(-1, 4 * PAGE_SIZE), Pins()
+    start = membuf.Mdl(pages).address
+    taken = places.pin(start, start + 4 * PAGE_SIZE)
+    assert len(taken) == 4
+    places.unpin(taken)
+    monkeypatch.setattr("membuf.mdl.pins.SLOTS", 3)
+    with pytest.raises(membuf.InsufficientResourcesError):
+        Pins().pin(start, start + 4 * PAGE_SIZE)
 
 
 def test_a_forked_child_does_not_tell_of_what_its_parent_holds() -> None:

@@ -18,7 +18,6 @@ from membuf.base.errors import (
 )
 from membuf.base.integers import exact_index
 from membuf.mdl import rules
-from membuf.mdl._system import populate
 from membuf.mdl.claims import guarantees_of, is_fixed
 from membuf.mdl.described import GONE, Access, Described, part_of
 from membuf.mdl.frames import frames_of
@@ -26,6 +25,7 @@ from membuf.mdl.live import live
 from membuf.mdl.locks import page_locks
 from membuf.mdl.pages import span_pages
 from membuf.mdl.pins import pins
+from membuf.mdl.probe import probe
 from membuf.mdl.vectors import batches
 
 if TYPE_CHECKING:
@@ -514,7 +514,7 @@ class Mdl(Described):
     def _probe(self, start: int, end: int, *, write: bool) -> None:
         if write and self._view.readonly:
             raise AccessViolationError(f"{self!r} describes read-only memory: lock it for reading")
-        error = populate(start, end - start, write)
+        error = probe(start, end, write=write)
         if error:
             raise from_status(
                 st.STATUS_ACCESS_VIOLATION,
