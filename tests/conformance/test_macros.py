@@ -122,3 +122,13 @@ def test_a_paged_list_and_its_memory_are_below_one_device() -> None:
         assert made(wdf.NonPagedPoolNx, one, child) == wdf.STATUS_SUCCESS
         assert made(wdf.PagedPool, two, child) == wdf.STATUS_SUCCESS
         assert made(wdf.PagedPool, one, driver) == wdf.STATUS_SUCCESS
+
+
+@case("R2.5-times")
+def test_times_are_in_units_of_100_nanoseconds() -> None:
+    assert wdf.WDF_REL_TIMEOUT_IN_SEC(2) == -20_000_000
+    assert wdf.WDF_REL_TIMEOUT_IN_MS(2) == -20_000
+    assert wdf.WDF_REL_TIMEOUT_IN_US(2) == -20
+    assert wdf.WDF_ABS_TIMEOUT_IN_SEC(2) == 20_000_000
+    assert wdf.WDF_ABS_TIMEOUT_IN_MS(2) == 20_000
+    assert wdf.WDF_ABS_TIMEOUT_IN_US(2) == 20
