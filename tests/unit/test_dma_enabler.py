@@ -360,6 +360,22 @@ def kind_of_violation(made: Any) -> int:
     return raised.value.bugcheck[1]
 
 
+def test_the_verifier_finds_memory_that_is_mapped_twice() -> None:
+    made, mdl = driver(verifier=True), mdl_of((0, 8192))
+    mdl.lock()
+    made.start(mdl)
+    other, part = made.enabler.transaction(), mdl.partial(4096)
+    with pytest.raises(membuf.InvalidDeviceStateError) as raised:
+        other.initialize(print, WRITE, part)
+    assert raised.value.bugcheck is not None
+    assert raised.value.bugcheck[:2] == (0xE6, 0x1D)
+    assert other.state.name == "CREATED"
+    made.finish()
+    other.initialize(print, WRITE, part)
+    other.release()
+    mdl.unlock()
+
+
 def test_the_verifier_finds_what_is_outstanding() -> None:
     mdl = mdl_of((0, 100))
     mdl.lock()

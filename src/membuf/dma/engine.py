@@ -73,6 +73,12 @@ class TransactionEngine(Object):
         return self._state == S.TRANSFER
 
     @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The virtual addresses that it has mapped, each run by its first and one past its last."""
+        run = self._run
+        return [] if run is None else [one.addresses for one in run.mapped]
+
+    @property
     def holds_registers(self) -> bool:
         """Whether it has reserved map registers."""
         return self._reserved > 0

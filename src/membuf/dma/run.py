@@ -257,9 +257,9 @@ def _map(enabler: Enabler, mdls: list[MdlLike], direction: Direction, owner: str
     try:
         for mdl in mdls:
             view = mdl.buffer[:]
-            mapped.append(Mapped(view, None))
+            mapped.append(Mapped(view, None, (mdl.address, mdl.address + mdl.byte_count)))
             _check_writable(mdl, view, direction, owner)
-            mapped[-1] = Mapped(view, _window(enabler.backend, mdl, view, owner))
+            mapped[-1] = mapped[-1]._replace(window=_window(enabler.backend, mdl, view, owner))
     except BaseException:
         release(enabler.backend, mapped)
         raise

@@ -36,6 +36,8 @@ class Mapped(NamedTuple):
 
     view: memoryview
     window: Window | None
+    addresses: tuple[int, int]
+    """The first virtual address, and one past the last."""
 
 
 class _Piece(NamedTuple):

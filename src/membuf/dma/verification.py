@@ -17,6 +17,7 @@ BUFFERS_OUTSTANDING: Final = 0x07
 REGISTERS_OUTSTANDING: Final = 0x09
 LISTS_OUTSTANDING: Final = 0x0A
 NOT_LOCKED: Final = 0x0E
+MAPPED_TWICE: Final = 0x1D
 
 
 def check_idle(enabler: Enabler) -> None:
@@ -37,11 +38,20 @@ def check_idle(enabler: Enabler) -> None:
 
 
 def check_mdls(enabler: Enabler, part: Bytes) -> None:
-    """The pages of a transaction are locked."""
+    """The pages of a transaction are locked, and no other transaction has them mapped."""
+    taken = [
+        (child, first, last)
+        for child in enabler.children
+        if isinstance(child, TransactionEngine)
+        for first, last in child.ranges
+    ]
     mdl: MdlLike | None = part.mdl
     end = part.offset + part.length
     while mdl is not None and end > 0:
         if mdl.kind == "raw":
             raise violation(NOT_LOCKED, f"the pages of {mdl!r} are not locked", mdl)
+        for child, first, last in taken:
+            if mdl.address < last and first < mdl.address + mdl.byte_count:
+                raise violation(MAPPED_TWICE, f"{child!r} has {mdl!r} mapped already", mdl)
         end -= mdl.byte_count
         mdl = mdl.next

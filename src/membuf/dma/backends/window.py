@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from itertools import repeat
 from typing import Final, Literal, NamedTuple
 
 from membuf.mdl import PAGE_SIZE, span_pages
@@ -21,6 +24,13 @@ class Element(NamedTuple):
 
     address: int
     length: int
+
+
+_NEW_ELEMENT: Final[Callable[[tuple[int, int]], Element]] = partial(
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
+    Element,
+)
+"""Makes an element of a pair: half the cost of a list, where there is one for every page."""
 
 
 class Grant(NamedTuple):
@@ -75,7 +85,8 @@ class Window:
         pages, last = divmod(length - first, PAGE_SIZE)
         beyond = address + STRIDE * (pages + 1)
         elements = [Element(address + within, first)]
-        elements += [Element(at, PAGE_SIZE) for at in range(address + STRIDE, beyond, STRIDE)]
+        addresses = range(address + STRIDE, beyond, STRIDE)
+        elements += map(_NEW_ELEMENT, zip(addresses, repeat(PAGE_SIZE), strict=False))
         if last:
             elements.append(Element(beyond, last))
         return elements
