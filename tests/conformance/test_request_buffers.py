@@ -10,6 +10,7 @@ import pytest
 
 import membuf
 from membuf.base import status as st
+from membuf.bus.device import local_target
 from tests.conformance.cases import case
 from tests.receiving import BUFFERED, IN_DIRECT, NEITHER, OUT_DIRECT, Lab, refused, status_of
 
@@ -259,6 +260,23 @@ def test_a_neither_read_of_a_user() -> None:
     assert buffer[:6] == b"kernel"
     assert status_of(request.output_mdl) == IDR
     request.complete()
+
+
+@case("Q31")
+def test_formatting_for_a_lower_device_changes_no_memory_of_its_own() -> None:
+    lower, other = Lab(), membuf.Memory(64)
+    with local_target(lower.device) as target:
+        request, pending, buffer = Lab(membuf.DIRECT, lower=target).read(4096)
+        memory = request.output_memory()
+        address = memory.address
+        request.format_ioctl(OUT_DIRECT, None, other)
+        assert request.output_memory() is memory
+        assert (memory.address, memory.size) == (address, 4096)
+        memory.copy_from(b"still the originator's")
+        request.reuse()
+        request.complete()
+    assert pending.done
+    assert buffer.startswith(b"still")
 
 
 @case("Q32", "C53", "C70-request")

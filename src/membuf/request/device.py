@@ -92,6 +92,7 @@ class Device(Powered):
 
     Attributes:
         target: the I/O target below it, or None (the local target).
+        stack_depth: devices that a packet passes from this one down.
 
     It starts with its first request, or by `start`. Its handlers are presented requests by its
     queues: by the default queue, which is made with the first request where nobody made one, and
@@ -121,6 +122,7 @@ class Device(Powered):
         "_runner",
         "filter",
         "io_type",
+        "stack_depth",
         "system_buffers",
         "target",
     )
@@ -139,6 +141,7 @@ class Device(Powered):
     ) -> None:
         self.io_type = IoType(io_type)
         self.target = lower
+        self.stack_depth = 1 if lower is None else 1 + int(lower.stack_depth)
         self.filter = filter
         self._handlers: dict[RequestType, Handler] = {}
         self._routes: dict[RequestType, Queue] = {}
@@ -155,11 +158,6 @@ class Device(Powered):
             self._make_runner(loop)
         if name is not None:
             _devices[name] = self
-
-    @property
-    def stack_depth(self) -> int:
-        """Devices that a packet passes from this one down."""
-        return 1 if self.target is None else 1 + int(self.target.stack_depth)
 
     # ---- callbacks ------------------------------------------------------------------------------
 
