@@ -65,6 +65,16 @@ def test_reads_and_writes_go_one_way(io_type: Any) -> None:
 
 
 @case("R3.6-neither")
+def test_a_request_of_ones_own_has_no_buffer_for_dma() -> None:
+    with wdf.driver("Asked") as driver:
+        device = Device("own", parent=driver)
+        t = wdf.WdfDmaTransactionCreate(dma.Enabler(device), None)[1]
+        request = membuf.Request()
+        status = wdf.WdfDmaTransactionInitializeUsingRequest(t, request, print, READ)
+        assert status == wdf.STATUS_INVALID_DEVICE_REQUEST
+        assert t.state == dma.TransactionState.CREATED
+
+
 def test_neither_has_no_mdl() -> None:
     assert Asked(NEITHER).by(lambda h: h.read(100)) == (REFUSED, REFUSED)
     assert Asked().by(lambda h: h.ioctl(code(3), bytes(10), 20)) == (REFUSED, REFUSED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from typing import Any
 
@@ -206,6 +207,26 @@ def test_a_callback_that_raises_fails_the_transaction() -> None:
     assert made.enabler.statistics().free_map_registers == 17
 
 
+def test_a_late_callback_that_raises_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    made = driver(profile=dma.PACKET_64)
+
+    def program(*_: Any) -> None:
+        raise KeyError("broken")
+
+    first = made.start(mdl_of((1, 65536)))
+    second, third = made.enabler.transaction(), made.enabler.transaction()
+    second.initialize(program, WRITE, mdl_of((0, 100)))
+    second.execute()
+    third.allocate_resources(WRITE, 2, program)
+    assert first.completed()
+    assert second.state.name == "TRANSFER_FAILED"
+    assert [type(one.exc_value) for one in reported] == [KeyError, KeyError]
+    third.free_resources()
+    assert made.enabler.statistics().free_map_registers == 17
+
+
 def test_a_second_completion_of_one_transfer_stops() -> None:
     made = driver(maximum_length=PAGE)
     seen: list[Any] = []
@@ -273,6 +294,19 @@ def test_the_requirement_can_be_made_for_one_transaction() -> None:
     made.t.set_single_transfer(True)
     assert status_of(made.t.initialize, print, WRITE, mdl_of((0, 8192))) == "WDF_TOO_MANY_TRANSFERS"
     made.t.initialize(print, WRITE, mdl_of((0, 8192)))
+
+
+def test_a_single_transfer_over_memory_that_is_known_to_be_contiguous() -> None:
+    class Huge(membuf.Mdl):
+        """As over one reserved huge page."""
+
+        @property
+        def guarantees(self) -> frozenset[str]:
+            return frozenset({"resident", "contiguous"})
+
+    made = driver(single_transfer=True, maximum_elements=4)
+    made.start(Huge(mmap.mmap(-1, 65536)))
+    assert made.counts == [1]
 
 
 # ---- map registers -------------------------------------------------------------------------------

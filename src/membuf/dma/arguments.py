@@ -126,7 +126,7 @@ _METHODS: Final = (_BUFFERED, _IN_DIRECT, _OUT_DIRECT, "neither")
 
 def _kind(request: Any) -> int | str:
     """A request's type, or the transfer method of a control request."""
-    kind = int(request.type)
+    kind = int(getattr(request, "type", RequestType.NO_FORMAT))
     return _METHODS[int(request.code) % 4] if kind in _CONTROLS else kind
 
 

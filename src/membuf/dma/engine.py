@@ -15,6 +15,7 @@ from membuf.base.errors import MembufError, from_status
 from membuf.dma.errors import DMA_FATAL_ERROR, WDF_VIOLATION, invalid
 from membuf.dma.run import Run
 from membuf.dma.states import EXPECTED, HEEDED, LEGAL, TransactionState
+from membuf.request.reports import report
 
 if TYPE_CHECKING:
     from membuf.dma.enabler import Enabler
@@ -270,13 +271,21 @@ class TransactionEngine(Object):
                 after = self._enabler.adapter(self._reserved_from).give_back(count)
             else:
                 self._reserving, self._reserved = None, count
-                after = [reserved]
+                after = [partial(self._late, reserved)]
         self._enabler.dispatch(after)
+
+    def _late(self, reserved: Job) -> None:
+        """Call back for a reservation that had to wait: nobody waits for what it raises."""
+        try:
+            reserved()
+        except Exception as error:  # noqa: BLE001 - handed on
+            report(error, f"the reservation callback of {self.label}")
 
     def _program(self, run: Run) -> None:
         """Start the device on the transfer that is ready: its map registers are granted."""
         with self._lock:
-            if run.granted is not None:  # it waited for them
+            waited = run.granted is not None
+            if waited:
                 run.took_registers()
             under_way = self._run is run and self._state == S.TRANSFER
             after = [] if under_way else self._free_registers(run)  # given up meanwhile
@@ -286,9 +295,12 @@ class TransactionEngine(Object):
             return
         try:
             run.program(self, self._enabler.device, run.context, run.direction, elements)
-        except BaseException:
+        except BaseException as error:
             self._program_failed(run)
-            raise
+            if not (waited and isinstance(error, Exception)):
+                raise
+            # Whoever gave its map registers back is not the one to tell.
+            report(error, f"the program callback of {self.label}")
 
     def _program_failed(self, run: Run) -> None:
         """A program callback that raises has started nothing: the transaction fails."""

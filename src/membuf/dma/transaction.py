@@ -258,6 +258,10 @@ class Transaction(TransactionEngine):
         The program callback runs before this returns, on this thread, unless map registers are
         waited for, or this is called from a program callback, which then ends first.
 
+        A program callback that raises has started nothing: the transaction has failed. What it
+        raises comes out of the call that it runs in; where it had to wait it goes to
+        `sys.unraisablehook`.
+
         Args:
             context: handed to the program callback.
 

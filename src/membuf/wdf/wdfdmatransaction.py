@@ -7,14 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from membuf.base.status import STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS, Status
-from membuf.request.received import ReceivedRequest
 from membuf.wdf._arguments import address_of, handle, size_t, ulong
 from membuf.wdf._attributes import WDF_OBJECT_ATTRIBUTES, check_parent_handle, validate
 from membuf.wdf._bugcheck import attempt, debug_break, perform
 from membuf.wdf._create import create
 from membuf.wdf._dma import program, reserved
 from membuf.wdf._driver import enter, need_driver
-from membuf.wdf.wdftypes import WDFDMAENABLER, WDFDMATRANSACTION
+from membuf.wdf.wdftypes import WDFDMAENABLER, WDFDMATRANSACTION, WDFREQUEST
 
 if TYPE_CHECKING:
     from membuf._native import Object
@@ -158,10 +157,10 @@ def WdfDmaTransactionInitializeUsingRequest(
     ...         WdfDmaTransactionInitializeUsingRequest(transaction, None, print, 1)
     ...     except membuf.BugCheck as error:
     ...         print(error)
-    WDF_VIOLATION (0x10D, 0x5, 0x0, 0x0, 0x0): Request must be a ReceivedRequest handle; got NULL
+    WDF_VIOLATION (0x10D, 0x5, 0x0, 0x0, 0x0): Request must be a Request handle; got NULL
     """
     transaction = _transaction(DmaTransaction)
-    request = handle(Request, ReceivedRequest, "Request")
+    request = handle(Request, WDFREQUEST, "Request")
     evt = program(EvtProgramDmaFunction)
     return perform(transaction.initialize_using_request, request, evt, DmaDirection)
 
