@@ -64,7 +64,11 @@ nitpick_ignore_regex = [
     # What targets are made of: for those who write one, and read its source.
     (r"py:.*", r"Port|Engine|membuf\.target\.(_port\.\w+|engine\.Engine|endpoint\.Endpoint)"),
     (r"py:.*", r"membuf\..*\.RequestTarget"),
-    (r"py:.*", r"(.*\.)?(Control|Course|LiveMdl|MapRegisters|Packet|RelayLane|TransactionEngine)"),
+    (
+        r"py:.*",
+        r"(.*\.)?(Controls?|Course|LiveMdl|MapRegisters|Packet|RelayLane|TransactionEngine)",
+    ),
+    (r"py:.*", r"(.*\.)?(CompletionRoutine|IO_STATUS_BLOCK|RelayTarget)"),
     # Names for longer types.
     (
         r"py:.*",
