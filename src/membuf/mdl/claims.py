@@ -30,7 +30,7 @@ def guarantees_of(mdl: Described) -> frozenset[str]:
     if not _is_resident(mdl):
         return frozenset()
     claims = {"resident"}
-    start, end = mdl._span()
+    start, end = mdl._span
     pinned = _is_pinned(mdl)
     huge = huge_page_size(start, end)
     if pinned:
@@ -44,7 +44,7 @@ def guarantees_of(mdl: Described) -> frozenset[str]:
 
 def is_fixed(mdl: Described) -> bool:
     """Whether its frames stay the same."""
-    return _is_pinned(mdl) or (_is_resident(mdl) and huge_page_size(*mdl._span()) > 0)
+    return _is_pinned(mdl) or (_is_resident(mdl) and huge_page_size(*mdl._span) > 0)
 
 
 def _is_pinned(mdl: Described) -> bool:
@@ -57,5 +57,5 @@ def _is_resident(mdl: Described) -> bool:
     if root is None:
         return False
     if root._kind == "nonpaged":
-        return _is_pinned(mdl) or page_locks.holds(*mdl._span())
+        return _is_pinned(mdl) or page_locks.holds(*mdl._span)
     return root._era == page_locks.era

@@ -55,6 +55,7 @@ class Described(Exporter):
         "_pins",
         "_source",
         "_source_locks",
+        "_span",
         "_view",
         "life",
     )
@@ -74,6 +75,7 @@ class Described(Exporter):
     _pins: tuple[int, ...]
     _source: Mdl | None
     _source_locks: int
+    _span: tuple[int, int]
     _view: memoryview
 
     # ---- what it describes ----------------------------------------------------------------------
@@ -97,7 +99,8 @@ class Described(Exporter):
     @property
     def page_count(self) -> int:
         """The pages that its bytes span."""
-        return span_pages(self._address, len(self._view))
+        start, end = self._span
+        return (end - start) // PAGE_SIZE
 
     @property
     def kind(self) -> Kind:
@@ -130,7 +133,7 @@ class Described(Exporter):
         buffer = self.life.buffer
         while isinstance(buffer, memoryview):
             buffer = buffer.obj
-        return getattr(buffer, "pool", None) == NONPAGED or page_locks.holds(*self._span())
+        return getattr(buffer, "pool", None) == NONPAGED or page_locks.holds(*self._span)
 
     @property
     def freed(self) -> bool:
@@ -186,11 +189,17 @@ class Described(Exporter):
         self._kind = "raw"
         self._locked = None
         self._pins = ()
+        self._span = 0, 0
         self._framework_owner = None
         self._mapping = self._next = self._source = None
 
     def _describe(self, view: memoryview) -> None:
-        self._view, self._address = view, Pointer(view).address
+        self._set_range(view, Pointer(view).address)
+
+    def _set_range(self, view: memoryview, address: int) -> None:
+        start = page_align(address)
+        self._view, self._address = view, address
+        self._span = start, start + span_pages(address, len(view)) * PAGE_SIZE
 
     def _root(self) -> Described | None:
         """Whose pages these are, its own or its source's; None where nobody holds them."""
@@ -217,10 +226,6 @@ class Described(Exporter):
 
     def _unmap(self) -> None:
         self._mapping = None
-
-    def _span(self) -> tuple[int, int]:
-        start = page_align(self._address)
-        return start, start + span_pages(self._address, len(self._view)) * PAGE_SIZE
 
     def _alive(self, call: str) -> None:
         if self._view is GONE:

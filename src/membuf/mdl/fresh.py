@@ -82,7 +82,7 @@ def _map(size: int, flags: int) -> mmap.mmap:
 
 def _locked(pages: mmap.mmap, size: int) -> Mdl:
     mdl = Mdl(pages, 0, size)
-    start, end = mdl._span()
+    start, end = mdl._span
     page_locks.take(start, end)
     mdl._era, mdl._kind = page_locks.era, "pages"
     return mdl

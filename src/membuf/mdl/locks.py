@@ -12,6 +12,7 @@ from membuf.base.errors import MembufError, from_status
 from membuf.mdl._system import is_any_locked, lock_pages, unlock_pages
 from membuf.mdl.guard import Guard
 from membuf.mdl.mappings import borders
+from membuf.mdl.pages import PAGE_SIZE
 from membuf.mdl.runs import Run, Runs
 
 
@@ -114,12 +115,13 @@ class PageLocks:
         if not is_any_locked(run.start, run.end - run.start):
             yield run
             return
-        for border in borders(run.start, run.end):
+        edges = borders(run.start, run.end) if run.end - run.start > PAGE_SIZE else []
+        for border in edges:
             rest = self._runs.split(border)
             run.foreign = is_any_locked(run.start, run.end - run.start)
             yield run
             run = rest
-        run.foreign = is_any_locked(run.start, run.end - run.start)
+        run.foreign = not edges or is_any_locked(run.start, run.end - run.start)
         yield run
 
 

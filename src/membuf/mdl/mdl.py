@@ -94,7 +94,7 @@ class Mdl(Described):
             raise InvalidParameterError(f'access must be "read" or "write", got {access!r}')
         with page_locks.transition:
             self._check("lock")
-            start, end = self._span()
+            start, end = self._span
             self._probe(start, end, write=access == "write")
             page_locks.take(start, end)
             self._era = page_locks.era
@@ -116,7 +116,7 @@ class Mdl(Described):
         """
         with page_locks.transition:
             self._check("unlock")
-            start, end = self._span()
+            start, end = self._span
             self._unmap()
             self._unpin()
             self._kind, self._locked = "raw", None
@@ -365,7 +365,7 @@ class Mdl(Described):
             if locks:
                 self.lock("read" if self._view.readonly else "write")
             try:
-                self._pins, self._pin_era = pins.pin(*self._span()), pins.era
+                self._pins, self._pin_era = pins.pin(*self._span), pins.era
             except BaseException:
                 if locks:
                     self.unlock()
@@ -411,7 +411,7 @@ class Mdl(Described):
         """
         self._check("read the frames of")
         self._check_pages("read the frames of")
-        start, end = self._span()
+        start, end = self._span
         if not is_fixed(self):
             raise FrameUnknownError(f"the frames of {self!r} may change at any time: pin it")
         frames = frames_of(start, end)
@@ -453,7 +453,7 @@ class Mdl(Described):
         """
         with page_locks.transition:
             self._check("free the pages of")
-            start, end = self._span()
+            start, end = self._span
             self._unmap()
             self._unpin()
             if self._era == page_locks.era:
@@ -495,7 +495,7 @@ class Mdl(Described):
         if pinned:
             pins.unpin_later(self._pins, self._view)
         if locked:
-            page_locks.give_back_later(*self._span(), self._view)
+            page_locks.give_back_later(*self._span, self._view)
         # Garbage with its request: no driver forgot it. Nor is it news in a forked child.
         if (locked or pinned) and self._framework_owner is None:
             self.life.dropped()
@@ -531,5 +531,5 @@ class Mdl(Described):
         if not inside or (self._capacity and span_pages(address, count) > self._capacity):
             raise rules.bad_range(source, self, address, length)
         self._unmap()
-        self._view, self._address = source._view[offset : offset + count], address
+        self._set_range(source._view[offset : offset + count], address)
         self._source, self._source_locks, self._kind = source, source._locks, "partial"

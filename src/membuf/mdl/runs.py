@@ -52,6 +52,9 @@ class Runs:
     def add(self, start: int, end: int) -> list[Run]:
         """Count a range up; the runs that nothing held before, each within one old gap."""
         first, last = self._cut(start), self._cut(end)
+        if first == last:  # as it usually is
+            self._replace(first, last, [Run(start, end)])
+            return self._runs[first : first + 1]
         fresh: list[Run] = []
         covered: list[Run] = []
         reached = start
@@ -71,6 +74,9 @@ class Runs:
     def remove(self, start: int, end: int) -> list[Run]:
         """Count a range down that was counted up; the runs that nothing holds any more."""
         first, last = self._cut(start), self._cut(end)
+        if last - first == 1 and self._runs[first].count == 1:
+            del self._starts[first]
+            return [self._runs.pop(first)]
         empty: list[Run] = []
         left: list[Run] = []
         for run in self._runs[first:last]:
