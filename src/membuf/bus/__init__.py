@@ -7,12 +7,14 @@ from membuf.bus.file import Extent, FileTarget
 from membuf.bus.filters import copy_on_write
 from membuf.bus.limits import Limits
 from membuf.bus.registry import open_target, register_filter, register_scheme
+from membuf.bus.remote import RemoteTarget
 
 __all__ = [
     "DeviceTarget",
     "Extent",
     "FileTarget",
     "Limits",
+    "RemoteTarget",
     "copy_on_write",
     "local_target",
     "open_target",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from membuf._native import Memory
 from membuf.base.errors import AccessViolationError, InsufficientResourcesError
 from membuf.mdl import Mdl
-from membuf.request.attaching import attach_control, attach_transfer, nothing
+from membuf.request.attaching import attach_control, attach_transfer
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
 from membuf.request.ioctl import BUFFERED_METHOD, IN_DIRECT, NEITHER_METHOD
@@ -50,6 +50,9 @@ def attach(device: Device, irp: Irp, memory: Any, offset: int, length: int) -> F
     if device.io_type is IoType.DIRECT and length:
         access: Literal["read", "write"] = "write" if irp.major is RequestType.READ else "read"
         return _attach_pages(device, irp, memory, offset, view, access)
+    if device.io_type is IoType.NEITHER:
+        irp.user_buffer = view
+        return _drop_pointers
     return attach_transfer(device, irp, view)
 
 
@@ -75,7 +78,7 @@ def attach_parts(device: Device, irp: Irp, control: Control) -> Finish:
     if control.kind is RequestType.OTHER:
         first, second, fourth = (_pointer(part) for part in control.arguments)
         irp.arguments = (first, second, fourth)
-        return nothing
+        return _drop_pointers
     source, output = control.input, control.output
     read = view_of(source.memory, source.offset, source.length)
     write = view_of(output.memory, output.offset, output.length)
@@ -85,14 +88,25 @@ def attach_parts(device: Device, irp: Irp, control: Control) -> Finish:
     if method == NEITHER_METHOD:
         irp.type3_input = read if source.memory is not None else None
         irp.user_buffer = write if output.memory is not None else None
-        return nothing
+        return _drop_pointers
     if method == BUFFERED_METHOD:
         return attach_control(device, irp, read, write)
     irp.system_buffer = read if source.length else None
     if not output.length:
-        return nothing
+        return _drop_pointers
     access: Literal["read", "write"] = "read" if method == IN_DIRECT else "write"
-    return _attach_pages(device, irp, output.memory, output.offset, write, access)
+    pages = _attach_pages(device, irp, output.memory, output.offset, write, access)
+
+    def finish(irp: Irp) -> None:
+        pages(irp)
+        _drop_pointers(irp)
+
+    return finish
+
+
+def _drop_pointers(irp: Irp) -> None:
+    """The packet may be kept longer than the memory that its pointers lead to."""
+    irp.system_buffer = irp.user_buffer = irp.type3_input = irp.arguments = None
 
 
 def _pointer(part: Part) -> memoryview | None:

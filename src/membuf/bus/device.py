@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from membuf._native import Object
+    from membuf.request.files import FileObject
     from membuf.request.originator import Handle
     from membuf.request.protocol import Control
     from membuf.target.relay import RelayLane
@@ -152,6 +153,7 @@ class DeviceTarget(RelayTarget):
         device: where requests go.
         local: whether it is the local target of a device above: requests keep the file object
             that they came with. Otherwise it has the device open, as a driver (mode "kernel").
+        file: the file object that its requests get, of a device that the caller has open.
         parent: the object whose deletion closes the target.
 
     >>> import membuf
@@ -165,11 +167,18 @@ class DeviceTarget(RelayTarget):
     """
 
     def __init__(
-        self, device: Device, *, local: bool = False, parent: Object | None = None
+        self,
+        device: Device,
+        *,
+        local: bool = False,
+        file: FileObject | None = None,
+        parent: Object | None = None,
     ) -> None:
         super().__init__(f"device:{device.name}", parent=parent)
         self._device = device
-        self._handle: Handle | None = None if local else device.open(mode="kernel")
+        opens = not local and file is None
+        self._handle: Handle | None = device.open(mode="kernel") if opens else None
+        self._file = file if self._handle is None else self._handle.file
         self._opened()
 
     @property
@@ -232,7 +241,7 @@ class DeviceTarget(RelayTarget):
 
     def inherit(self, packet: Packet, irp: Irp) -> None:
         """A local target's requests keep the file object that they came with."""
-        if self._handle is None and isinstance(packet, DevicePacket):
+        if self._file is None and isinstance(packet, DevicePacket):
             packet.irp.file = irp.file
 
     def forward(self, irp: Irp) -> None:
@@ -271,11 +280,10 @@ class DeviceTarget(RelayTarget):
         return attach(self._device, irp, memory, start, length)
 
     def _irp(self, type: RequestType, **parameters: Any) -> Irp:
-        handle = self._handle
         return Irp(
             type,
             mode="kernel",
-            file=None if handle is None else handle.file,
+            file=self._file,
             stack_count=self._device.stack_depth,
             **parameters,
         )

@@ -17,6 +17,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 from membuf._native import Object
@@ -55,8 +56,11 @@ _CLOSED: Final = (
 )
 
 
-_live: Final[weakref.WeakSet[Endpoint]] = weakref.WeakSet()
+live: Final[weakref.WeakSet[Endpoint]] = weakref.WeakSet()
 """Every target that may have something on its way."""
+
+
+Callback = Callable[[Any], object]
 
 
 class _Ending:
@@ -71,6 +75,7 @@ class Endpoint(Object):
         engine: what moves the bytes.
         name: what errors and reports call it.
         parent: the object whose deletion deletes it.
+        callbacks: `on_cleanup` and `on_destroy`, as of any object.
     """
 
     __slots__ = (
@@ -86,9 +91,15 @@ class Endpoint(Object):
     )
 
     def __init__(
-        self, port: Port, engine: Engine, *, name: str | None = None, parent: Object | None = None
+        self,
+        port: Port,
+        engine: Engine,
+        *,
+        name: str | None = None,
+        parent: Object | None = None,
+        **callbacks: Callback | None,
     ) -> None:
-        super().__init__(name, parent=parent)
+        super().__init__(name, parent=parent, **callbacks)
         self._port = port
         self._engine = engine
         self._state = TargetState.CLOSED
@@ -98,7 +109,7 @@ class Endpoint(Object):
         self._settling = 0
         self._freed = False
         self.add_context(_Ending, on_cleanup=Endpoint._deleted)
-        _live.add(self)
+        live.add(self)
 
     # ---- states ---------------------------------------------------------------------------------
 
@@ -377,7 +388,7 @@ class Endpoint(Object):
             if self._freed:
                 return
             self._freed = True
-        _live.discard(self)
+        live.discard(self)
         self._engine.close()
         self._give_back()
 
@@ -460,7 +471,7 @@ def start(packet: Packet, lane: Lane) -> None:
 
 def close_all() -> None:
     """Before the interpreter ends: nothing may write into memory that it is about to give back."""
-    for endpoint in list(_live):
+    for endpoint in list(live):
         try:
             endpoint.finish()
         except Exception as error:  # noqa: BLE001
@@ -469,7 +480,7 @@ def close_all() -> None:
 
 def after_fork() -> None:
     """Leave to the parent of a forked process what is the parent's."""
-    for endpoint in list(_live):
+    for endpoint in list(live):
         endpoint.after_fork()
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from membuf._native import Object
     from membuf.target._batch import Batch
+    from membuf.target.endpoint import Callback
 
 
 class _Telling(threading.local):
@@ -190,6 +191,7 @@ class RelayTarget(Target):
         offset_alignment: likewise, for offsets and lengths.
         below: see `RelayEngine`.
         parent: the object whose deletion deletes it.
+        callbacks: `on_cleanup` and `on_destroy`, as of any object.
     """
 
     __slots__ = ()
@@ -203,6 +205,7 @@ class RelayTarget(Target):
         offset_alignment: int = 1,
         below: Callable[[], bool] = bool,
         parent: Object | None = None,
+        **callbacks: Callback | None,
     ) -> None:
         port = Port(
             -1,
@@ -211,7 +214,8 @@ class RelayTarget(Target):
             memory_alignment=memory_alignment,
             offset_alignment=offset_alignment,
         )
-        super().__init__(port, RelayEngine(self, below), name=name, parent=parent)
+        engine = RelayEngine(self, below)
+        super().__init__(port, engine, name=name, parent=parent, **callbacks)
 
     @abc.abstractmethod
     def carry(self, packet: Packet, lane: RelayLane) -> None:

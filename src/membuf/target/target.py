@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from membuf._native import Object
+    from membuf.target.endpoint import Callback
     from membuf.target.engine import Engine, Lane
 
 OnComplete = Callable[[Any, int, MembufError | None], object]
@@ -36,6 +37,7 @@ class Target(Controls):
         engine: what moves the bytes.
         name: what errors and reports call it.
         parent: the object whose deletion deletes it.
+        callbacks: `on_cleanup` and `on_destroy`, as of any object.
 
     >>> import membuf, membuf.bus
     >>> with membuf.bus.open_target("file:/dev/zero", access="read") as target:
@@ -47,9 +49,15 @@ class Target(Controls):
     __slots__ = ("_lane",)
 
     def __init__(
-        self, port: Port, engine: Engine, *, name: str | None = None, parent: Object | None = None
+        self,
+        port: Port,
+        engine: Engine,
+        *,
+        name: str | None = None,
+        parent: Object | None = None,
+        **callbacks: Callback | None,
     ) -> None:
-        super().__init__(port, engine, name=name, parent=parent)
+        super().__init__(port, engine, name=name, parent=parent, **callbacks)
         self._lane: Lane | None = None
 
     def read(

@@ -19,7 +19,14 @@ from membuf.wdf._device_init import usable
 from membuf.wdf._driver import driver_of, enter
 from membuf.wdf._events import install_device
 from membuf.wdf._queue_config import zero
-from membuf.wdf.wdftypes import WDFDEVICE, WDFDRIVER, WDFQUEUE, WDFREQUEST, WdfUseDefault
+from membuf.wdf.wdftypes import (
+    WDFDEVICE,
+    WDFDRIVER,
+    WDFIOTARGET,
+    WDFQUEUE,
+    WDFREQUEST,
+    WdfUseDefault,
+)
 
 if TYPE_CHECKING:
     from membuf.wdf._device_init import WDFDEVICE_INIT
@@ -36,6 +43,7 @@ __all__ = [
     "WdfDeviceEnqueueRequest",
     "WdfDeviceGetDefaultQueue",
     "WdfDeviceGetDriver",
+    "WdfDeviceGetIoTarget",
     "WdfDeviceInitAssignName",
     "WdfDeviceInitFree",
     "WdfDeviceInitSetFileObjectConfig",
@@ -411,6 +419,23 @@ def WdfDeviceGetDriver(Device: WDFDEVICE | None) -> WDFDRIVER:
     """
     enter()
     return driver_of(handle(Device, WDFDEVICE, "Device"))
+
+
+def WdfDeviceGetIoTarget(Device: WDFDEVICE | None) -> WDFIOTARGET | None:
+    """The local target of a device: what it sends to; None where nothing is below it.
+
+    Raises:
+        BugCheck: not a live device handle.
+
+    >>> import membuf.wdf
+    >>> with membuf.wdf.driver("Sample") as d:
+    ...     init = membuf.wdf.WdfControlDeviceInitAllocate(d, None)
+    ...     status, device = membuf.wdf.WdfDeviceCreate(init, None)
+    ...     WdfDeviceGetIoTarget(device)
+    """
+    enter()
+    target: WDFIOTARGET | None = handle(Device, WDFDEVICE, "Device").target
+    return target
 
 
 def WdfDeviceGetDefaultQueue(Device: WDFDEVICE | None) -> WDFQUEUE | None:

@@ -1,86 +1,86 @@
-"""wdfiotarget.h: so far its enumerations."""
+"""wdfiotarget.h: I/O targets."""
 
-from enum import IntEnum
+from membuf.wdf._target_params import (
+    WDF_IO_TARGET_OPEN_PARAMS,
+    WDF_IO_TARGET_OPEN_PARAMS_INIT_CREATE_BY_NAME,
+    WDF_IO_TARGET_OPEN_PARAMS_INIT_EXISTING_DEVICE,
+    WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME,
+    WDF_IO_TARGET_OPEN_PARAMS_INIT_REOPEN,
+    WDF_IO_TARGET_OPEN_TYPE,
+    WDF_IO_TARGET_PURGE_IO_ACTION,
+    WDF_IO_TARGET_SENT_IO_ACTION,
+    WDF_IO_TARGET_STATE,
+)
+from membuf.wdf._target_requests import (
+    WdfIoTargetFormatRequestForInternalIoctl,
+    WdfIoTargetFormatRequestForInternalIoctlOthers,
+    WdfIoTargetFormatRequestForIoctl,
+    WdfIoTargetFormatRequestForRead,
+    WdfIoTargetFormatRequestForWrite,
+    WdfIoTargetSendInternalIoctlOthersSynchronously,
+    WdfIoTargetSendInternalIoctlSynchronously,
+    WdfIoTargetSendIoctlSynchronously,
+    WdfIoTargetSendReadSynchronously,
+    WdfIoTargetSendWriteSynchronously,
+)
+from membuf.wdf._target_states import (
+    WdfIoTargetClose,
+    WdfIoTargetCloseForQueryRemove,
+    WdfIoTargetCreate,
+    WdfIoTargetGetState,
+    WdfIoTargetOpen,
+    WdfIoTargetPurge,
+    WdfIoTargetStart,
+    WdfIoTargetStop,
+)
 
 __all__ = [
+    "WDF_IO_TARGET_OPEN_PARAMS",
+    "WDF_IO_TARGET_OPEN_PARAMS_INIT_CREATE_BY_NAME",
+    "WDF_IO_TARGET_OPEN_PARAMS_INIT_EXISTING_DEVICE",
+    "WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME",
+    "WDF_IO_TARGET_OPEN_PARAMS_INIT_REOPEN",
     "WDF_IO_TARGET_OPEN_TYPE",
     "WDF_IO_TARGET_PURGE_IO_ACTION",
     "WDF_IO_TARGET_SENT_IO_ACTION",
     "WDF_IO_TARGET_STATE",
     "WdfIoTargetCancelSentIo",
+    "WdfIoTargetClose",
+    "WdfIoTargetCloseForQueryRemove",
     "WdfIoTargetClosed",
     "WdfIoTargetClosedForQueryRemove",
+    "WdfIoTargetCreate",
     "WdfIoTargetDeleted",
+    "WdfIoTargetFormatRequestForInternalIoctl",
+    "WdfIoTargetFormatRequestForInternalIoctlOthers",
+    "WdfIoTargetFormatRequestForIoctl",
+    "WdfIoTargetFormatRequestForRead",
+    "WdfIoTargetFormatRequestForWrite",
+    "WdfIoTargetGetState",
     "WdfIoTargetLeaveSentIoPending",
+    "WdfIoTargetOpen",
     "WdfIoTargetOpenByName",
     "WdfIoTargetOpenReopen",
     "WdfIoTargetOpenUndefined",
     "WdfIoTargetOpenUseExistingDevice",
+    "WdfIoTargetPurge",
     "WdfIoTargetPurgeIo",
     "WdfIoTargetPurgeIoAndWait",
     "WdfIoTargetPurgeIoUndefined",
     "WdfIoTargetPurged",
+    "WdfIoTargetSendInternalIoctlOthersSynchronously",
+    "WdfIoTargetSendInternalIoctlSynchronously",
+    "WdfIoTargetSendIoctlSynchronously",
+    "WdfIoTargetSendReadSynchronously",
+    "WdfIoTargetSendWriteSynchronously",
     "WdfIoTargetSentIoUndefined",
+    "WdfIoTargetStart",
     "WdfIoTargetStarted",
     "WdfIoTargetStateUndefined",
+    "WdfIoTargetStop",
     "WdfIoTargetStopped",
     "WdfIoTargetWaitForSentIoToComplete",
 ]
-
-
-class WDF_IO_TARGET_STATE(IntEnum):
-    """What a target does at the moment.
-
-    >>> WDF_IO_TARGET_STATE.WdfIoTargetPurged.value
-    6
-    """
-
-    WdfIoTargetStateUndefined = 0
-    WdfIoTargetStarted = 1
-    WdfIoTargetStopped = 2
-    WdfIoTargetClosedForQueryRemove = 3
-    WdfIoTargetClosed = 4
-    WdfIoTargetDeleted = 5
-    WdfIoTargetPurged = 6
-
-
-class WDF_IO_TARGET_OPEN_TYPE(IntEnum):
-    """What a target is opened by.
-
-    >>> WDF_IO_TARGET_OPEN_TYPE.WdfIoTargetOpenReopen.value
-    3
-    """
-
-    WdfIoTargetOpenUndefined = 0
-    WdfIoTargetOpenUseExistingDevice = 1
-    WdfIoTargetOpenByName = 2
-    WdfIoTargetOpenReopen = 3
-
-
-class WDF_IO_TARGET_SENT_IO_ACTION(IntEnum):
-    """What a stop does with requests that were sent.
-
-    >>> WDF_IO_TARGET_SENT_IO_ACTION.WdfIoTargetLeaveSentIoPending.value
-    3
-    """
-
-    WdfIoTargetSentIoUndefined = 0
-    WdfIoTargetCancelSentIo = 1
-    WdfIoTargetWaitForSentIoToComplete = 2
-    WdfIoTargetLeaveSentIoPending = 3
-
-
-class WDF_IO_TARGET_PURGE_IO_ACTION(IntEnum):
-    """What a purge waits for.
-
-    >>> WDF_IO_TARGET_PURGE_IO_ACTION.WdfIoTargetPurgeIo.value
-    2
-    """
-
-    WdfIoTargetPurgeIoUndefined = 0
-    WdfIoTargetPurgeIoAndWait = 1
-    WdfIoTargetPurgeIo = 2
-
 
 WdfIoTargetStateUndefined = WDF_IO_TARGET_STATE.WdfIoTargetStateUndefined
 WdfIoTargetStarted = WDF_IO_TARGET_STATE.WdfIoTargetStarted
