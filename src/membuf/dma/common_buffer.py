@@ -106,6 +106,11 @@ class CommonBuffer(Object):
         return self._window.base + self._distance
 
     @property
+    def guarantees(self) -> frozenset[str]:
+        """What may be claimed of its pages and its device address."""
+        return self._enabler.guarantees
+
+    @property
     def buffer(self) -> memoryview:
         """The bytes, as the driver sees them."""
         return self._alive().buffer[self._distance : self._distance + self._length]
