@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import membuf
+import membuf.verifier
 from membuf.base import status as st
 from tests.receiving import Lab
 from tests.stress.test_threads import run_threads
@@ -250,3 +251,32 @@ def test_views_never_show_another_requests_bytes() -> None:
     threads_running(work)
     assert wrong == []
     assert lab.queue.idle
+
+
+def test_all_threads_retrieve_one_memory() -> None:
+    lab = Lab()
+    for _ in range(200):
+        request, pending, _ = lab.read(64)
+        got: list[Any] = []
+
+        def retrieve(_number: int, request: Any = request, got: list[Any] = got) -> None:
+            got.extend([request.output_memory(), request.output_memory()])
+
+        threads_running(retrieve)
+        assert len({id(memory) for memory in got}) == len(request.children) == 1
+        request.complete()
+        assert pending.done
+
+
+def test_every_allocation_of_a_request_may_fail() -> None:
+    device = membuf.Device("faults")
+
+    @device.on_write
+    def write(request: Any) -> None:
+        request.input_memory()
+        request.complete(information=request.length)
+
+    with membuf.Domain(), device.open() as handle:
+        membuf.verifier.sweep(lambda: handle.write(bytes(4096)))
+        assert handle.write(bytes(4096)) == 4096
+    assert device.statistics().queues[0].owned == 0

@@ -94,7 +94,10 @@ def input_memory(request: ReceivedRequest) -> Memory:
         raise _has_none(request, "input")
     kept = _kept(request)
     if kept.input is None:
-        kept.input = _write_memory(request) if kind is _WRITE else _control_input(request)
+        with request.device._lock:  # another thread may retrieve it, too
+            if kept.input is None:
+                make = _write_memory if kind is _WRITE else _control_input
+                kept.input = make(request)
     return kept.input
 
 
@@ -105,7 +108,10 @@ def output_memory(request: ReceivedRequest) -> Memory:
         raise _has_none(request, "output")
     kept = _kept(request)
     if kept.output is None:
-        kept.output = _read_memory(request) if kind is _READ else _control_output(request)
+        with request.device._lock:
+            if kept.output is None:
+                make = _read_memory if kind is _READ else _control_output
+                kept.output = make(request)
     return kept.output
 
 
@@ -186,7 +192,8 @@ def _mapped(request: ReceivedRequest, size: int, readonly: bool) -> Memory:
     if mdl is None:
         raise _empty(request)
     memory = _embedded(request, mdl.buffer, size, readonly)
-    _kept(request).mapped = memory
+    if request._retrieved is not None:
+        request._retrieved.mapped = memory
     return memory
 
 
@@ -282,9 +289,13 @@ def _kept(request: ReceivedRequest) -> Retrieved:
         raise from_status(
             st.STATUS_INTERNAL_ERROR, f"{request!r} is complete: its memory is gone with it"
         )
-    if request._retrieved is None:
-        request._retrieved = Retrieved()
-    return request._retrieved
+    kept = request._retrieved
+    if kept is None:
+        with request.device._lock:
+            kept = request._retrieved
+            if kept is None:
+                kept = request._retrieved = Retrieved()
+    return kept
 
 
 def _empty(request: ReceivedRequest) -> MembufError:
