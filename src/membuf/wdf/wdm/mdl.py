@@ -34,7 +34,7 @@ from membuf.wdf._mdls import (
     range_at,
     unmap_for_user,
 )
-from membuf.wdf.wdm.constants import IoReadAccess, UserMode
+from membuf.wdf.wdm.constants import LOCK_OPERATION, IoReadAccess, UserMode
 
 if TYPE_CHECKING:
     from array import array
@@ -338,7 +338,8 @@ def MmProbeAndLockPages(
     >>> MmUnlockPages(mdl); IoFreeMdl(mdl)
     """
     mdl = _mdl(MemoryDescriptorList, "MemoryDescriptorList")
-    access = "read" if ulong(Operation, "Operation") == IoReadAccess else "write"
+    operation = LOCK_OPERATION(ulong(Operation, "Operation"))
+    access = "read" if operation is IoReadAccess else "write"
     called(mdl.lock, access)
 
 
