@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
+from membuf.base.integers import exact_index
 from membuf.base.status import nt_success
 from membuf.bus.attachment import Finish, attach, attach_parts, attach_several
 from membuf.bus.registry import register_scheme
@@ -205,7 +206,9 @@ class DeviceTarget(RelayTarget):
             InvalidDeviceStateError: the target is closed or deleted.
         """
         self.check_open()
-        irp = self._irp(RequestType(kind), offset=0 if offset is None else int(offset))
+        irp = self._irp(
+            RequestType(kind), offset=0 if offset is None else exact_index(offset, "offset")
+        )
         packet = DevicePacket(self._port, kind, irp, memory, (memory_offset, memory_length))
         try:
             packet.attached = self._attach(irp, packet)

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, Final, SupportsIndex
 
 from membuf.base.errors import InvalidDeviceStateError, MembufError
 from membuf.target import failures
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from membuf._native import Object
     from membuf.target._batch import Batch
     from membuf.target.endpoint import Callback
+
+
+_PATIENCE_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.005
 
 
 class _Telling(threading.local):
@@ -232,6 +236,23 @@ class RelayTarget(Target):
             packet: it has passed the gate.
             deadline: by `time.monotonic`, when it is cancelled.
         """
+
+    def finish(self) -> None:
+        """Close it at the interpreter's end; what was sent gets a moment to arrive first.
+
+        What a driver holds may never be completed any more: it is cancelled then, and left. No
+        kernel writes into its memory.
+        """
+        self._port.shut()
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while self._port.outstanding(True) > 0:
+            if time.monotonic() > end:
+                self._turn_out()
+                self._cancel_sent(ignoring_too=True)
+                return
+            if not self._engine.pump():
+                self._port.wait(_LOOK_SECONDS)
+        self.close()
 
     # ---- what a target without a descriptor does in its own way --------------------------------
 
