@@ -38,3 +38,14 @@ def test_an_offset_for_a_device_is_an_integer(offset: Any) -> None:
             membuf.Request(target).format_read(memory, offset)
         assert memory.reference_count == 1
     device.delete()
+
+
+@pytest.mark.parametrize("action", [0, 4, "wait", None])
+def test_an_unknown_action_does_not_stop_a_target(action: Any) -> None:
+    device = membuf.Device("actions")
+    with membuf.open_target("device:actions") as target:
+        before = target.state
+        with pytest.raises(ValueError, match="expected an action of StopAction"):
+            target.stop(action)
+        assert target.state is before
+    device.delete()

@@ -25,6 +25,7 @@ from membuf.base import status as st
 from membuf.base.errors import (
     InsufficientResourcesError,
     InvalidDeviceStateError,
+    InvalidParameterError,
     MembufError,
     ObjectDeletedError,
     from_status,
@@ -146,7 +147,12 @@ class Endpoint(Object):
         Args:
             action: cancel what is on its way and wait for its end, only wait, or leave it be.
                 What was sent ignoring the target's state is left alone.
+
+        Raises:
+            InvalidParameterError: another action; nothing has changed.
         """
+        if action not in tuple(StopAction):
+            raise InvalidParameterError(f"expected an action of StopAction, got {action!r}")
         self._leave(TargetState.STOPPED)
         if action == StopAction.CANCEL:
             self._cancel_sent(ignoring_too=False)
