@@ -15,6 +15,7 @@ from membuf.request import CompletionParams, RequestType
 from membuf.wdf._arguments import ulong
 from membuf.wdf._queue_config import zero
 from membuf.wdf._timeouts import seconds_until
+from membuf.wdf.wdm.status_block import IO_STATUS_BLOCK
 
 TIMEOUT, SYNCHRONOUS, IGNORE_TARGET_STATE, SEND_AND_FORGET = 0x1, 0x2, 0x4, 0x8
 _EVERY_FLAG = TIMEOUT | SYNCHRONOUS | IGNORE_TARGET_STATE | SEND_AND_FORGET
@@ -157,22 +158,6 @@ def check_reuse(params: WDF_REQUEST_REUSE_PARAMS) -> Status:
 
 
 # ---- completion ----------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class IO_STATUS_BLOCK:
-    """How a request ended.
-
-    Attributes:
-        Status: the status.
-        Information: mostly the count of bytes.
-
-    >>> IO_STATUS_BLOCK().Information
-    0
-    """
-
-    Status: int = 0
-    Information: int = 0
 
 
 @dataclass(slots=True)

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from membuf.request import CompletionParams
 
-    CompletionRoutine = Callable[[WDFREQUEST, Any, WDF_REQUEST_COMPLETION_PARAMS, Any], object]
-
 
 def WdfRequestCreate(
     RequestAttributes: WDF_OBJECT_ATTRIBUTES | None, IoTarget: WDFIOTARGET | None
@@ -138,7 +136,7 @@ def WdfRequestFormatRequestUsingCurrentType(Request: WDFREQUEST | None) -> None:
 
 def WdfRequestSetCompletionRoutine(
     Request: WDFREQUEST | None,
-    CompletionRoutine: CompletionRoutine | None,
+    CompletionRoutine: Callable[..., object] | None,
     CompletionContext: Any,
 ) -> None:
     """Have a routine told of the next completion, and of that one alone.
@@ -161,7 +159,7 @@ def WdfRequestSetCompletionRoutine(
     request.set_completion_routine(routine, CompletionContext)
 
 
-def _routine(request: WDFREQUEST, function: CompletionRoutine) -> Callable[..., None]:
+def _routine(request: WDFREQUEST, function: Callable[..., object]) -> Callable[..., None]:
     driver = driver_of(request.device if isinstance(request, ReceivedRequest) else request)
 
     def run(request: WDFREQUEST, target: Any, completion: CompletionParams, context: Any) -> None:

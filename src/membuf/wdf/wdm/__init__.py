@@ -8,6 +8,7 @@ from membuf.wdf.wdm.dma import *
 from membuf.wdf.wdm.lookaside import *
 from membuf.wdf.wdm.mdl import *
 from membuf.wdf.wdm.pool import *
+from membuf.wdf.wdm.status_block import *
 
 __all__ = [
     "ADDRESS_AND_SIZE_TO_SPAN_PAGES",
@@ -32,6 +33,7 @@ __all__ = [
     "FILE_WORD_ALIGNMENT",
     "FILE_WRITE_ACCESS",
     "GENERAL_LOOKASIDE",
+    "IO_STATUS_BLOCK",
     "KPROCESSOR_MODE",
     "LOCK_OPERATION",
     "LOOKASIDE_LIST_EX",
