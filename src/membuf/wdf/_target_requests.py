@@ -255,7 +255,9 @@ def _send(
     try:
         sent.change_target(found)
         form(sent, described)
-        sent.send(**{**send_keywords(options), "synchronous": True})
+        keywords = send_keywords(options)
+        keywords["synchronous"] = True
+        sent.send(**keywords)
     except MembufError as error:
         return status_of(error, sent), 0
     finally:
