@@ -338,9 +338,8 @@ def MmProbeAndLockPages(
     >>> MmUnlockPages(mdl); IoFreeMdl(mdl)
     """
     mdl = _mdl(MemoryDescriptorList, "MemoryDescriptorList")
-    operation = LOCK_OPERATION(ulong(Operation, "Operation"))
-    access = "read" if operation is IoReadAccess else "write"
-    called(mdl.lock, access)
+    reads = LOCK_OPERATION(ulong(Operation, "Operation")) is IoReadAccess
+    called(mdl.lock, "read" if reads else "write")
 
 
 def MmUnlockPages(MemoryDescriptorList: Mdl) -> None:
