@@ -10,9 +10,11 @@ import pytest
 
 import membuf
 from membuf import wdf
-from tests.wdf_receiving import Lab, lab
+from membuf.bus.device import local_target
+from tests.wdf_receiving import Lab, lab, queue_config
 
 OK = wdf.STATUS_SUCCESS
+PARALLEL = wdf.WdfIoQueueDispatchParallel
 
 
 @pytest.fixture
@@ -156,3 +158,66 @@ def test_a_received_request_needs_a_routine_to_be_sent() -> None:
         assert wdf.WdfRequestGetStatus(request) == wdf.STATUS_INVALID_DEVICE_REQUEST
         wdf.WdfRequestComplete(request, OK)
         assert lower.device.started
+
+
+# ---- a filter over another driver ----------------------------------------------------------------
+
+
+def stack(write: Any) -> Any:
+    """A device whose writes are taken, and a filter device with `write` over it."""
+    lower = Lab(wdf.WdfGetDriver(), queue_config(PARALLEL, EvtIoWrite=taken))
+
+    def setup(init: Any) -> None:
+        wdf.WdfFdoInitSetFilter(init)
+        init.lower = local_target(lower.device)
+
+    return Lab(wdf.WdfGetDriver(), queue_config(PARALLEL, EvtIoWrite=write), setup)
+
+
+def taken(queue: Any, request: Any, length: int) -> None:
+    wdf.WdfRequestCompleteWithInformation(request, OK, length)
+
+
+def test_a_filter_sends_on_what_it_received_and_completes_it() -> None:
+    told: list[Any] = []
+
+    def done(request: Any, target: Any, params: Any, context: Any) -> None:
+        told.append((params.Type, params.IoStatus.Status, params.IoStatus.Information, context))
+        wdf.WdfRequestCompleteWithInformation(
+            request, params.IoStatus.Status, params.IoStatus.Information
+        )
+
+    def write(queue: Any, request: Any, length: int) -> None:
+        target = wdf.WdfDeviceGetIoTarget(wdf.WdfIoQueueGetDevice(queue))
+        wdf.WdfRequestFormatRequestUsingCurrentType(request)
+        wdf.WdfRequestSetCompletionRoutine(request, done, "mine")
+        if not wdf.WdfRequestSend(request, target, None):
+            wdf.WdfRequestComplete(request, wdf.WdfRequestGetStatus(request))
+
+    with wdf.driver("Sample"):
+        upper = stack(write)
+        assert upper.handle.start_write(b"hello").wait() == (OK, 5)
+    assert told == [(wdf.WdfRequestTypeNoFormat, OK, 5, "mine")]
+
+
+def test_a_filter_forgets_what_it_sends_on() -> None:
+    def write(queue: Any, request: Any, length: int) -> None:
+        target = wdf.WdfDeviceGetIoTarget(wdf.WdfIoQueueGetDevice(queue))
+        forget = options(wdf.WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET)
+        answers.append(wdf.WdfRequestSend(request, target, forget))
+        wdf.WdfRequestComplete(request, wdf.STATUS_UNSUCCESSFUL)
+
+    answers: list[bool] = []
+    with wdf.driver("Sample"):
+        upper = stack(write)
+        assert upper.handle.start_write(b"hello").wait() == (OK, 5)
+        assert upper.handle.start_read(bytearray(8)).wait()[0] == wdf.STATUS_INVALID_DEVICE_REQUEST
+    assert answers == [True]
+
+
+def test_ones_own_request_has_no_current_type() -> None:
+    with wdf.driver("Sample"):
+        request = made(None)
+        with pytest.raises(membuf.BugCheck) as caught:
+            wdf.WdfRequestFormatRequestUsingCurrentType(request)
+        assert caught.value.p1 == wdf.WDF_REQUEST_FATAL_ERROR
