@@ -58,8 +58,14 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(collections\.abc|ctypes|types|typing|typing_extensions|enum|os|pathlib|asyncio)\..*",
     ),
-    (r"py:.*", r"(builtins\..*|Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping)"),
-    (r"py:.*", r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar|ContextType)"),
+    (
+        r"py:.*",
+        r"(builtins\..*|Any|Self|Buffer|Callable|Iterable|Iterator|Sequence|Mapping|Callback)",
+    ),
+    (
+        r"py:.*",
+        r"(Awaitable|PathLike|SupportsIndex|TracebackType|Literal|ContextVar|ContextType)",
+    ),
     (r"py:.*", r"_\w+|.*\._\w+"),  # type variables and private aliases
     # What targets are made of: for those who write one, and read its source.
     (r"py:.*", r"Port|Engine|membuf\.target\.(_port\.\w+|engine\.Engine|endpoint\.Endpoint)"),

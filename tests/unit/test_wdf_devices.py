@@ -297,3 +297,30 @@ def test_a_queue_in_the_scope_of_its_device_has_the_devices_lock() -> None:
         with pytest.raises(membuf.BugCheck):
             wdf.WdfObjectAcquireLock(queue)
         wdf.WdfObjectReleaseLock(queue)
+
+
+def test_the_scope_of_a_driver_is_inherited() -> None:
+    config = wdf.WDF_DRIVER_CONFIG()
+    wdf.WDF_DRIVER_CONFIG_INIT(config, None)
+    scope = attributes(SynchronizationScope=wdf.WdfSynchronizationScopeDevice)
+    _, driver = wdf.WdfDriverCreate(config, DriverAttributes=scope)
+    assert driver is not None
+    own = Lab(driver)
+    wdf.WdfObjectAcquireLock(own.device)
+    wdf.WdfObjectReleaseLock(own.queue)
+    driver.unload()
+
+
+def test_threads_that_need_a_lock_for_the_first_time_share_one() -> None:
+    held: list[int] = []
+    for _ in range(50):
+        device = membuf.Device()
+
+        def work(device: Any = device) -> None:
+            wdf.WdfObjectAcquireLock(device)
+            held.append(1)
+            held.pop()
+            wdf.WdfObjectReleaseLock(device)
+
+        together(work, work, work)
+        assert held == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from membuf.memory import WaitLock
@@ -29,10 +30,23 @@ class _Callbacks:
         self.scope: int = _INHERIT
 
 
+_making = threading.Lock()
+"""Held while a context is made: two threads may need an object's lock for the first time."""
+
+
+def _callbacks_of(owner: Object) -> _Callbacks:
+    found = owner.get_context(_Callbacks)
+    if found is None:
+        with _making:
+            found = owner.add_context(_Callbacks)
+    return found
+
+
 def set_scope(owner: Object, attributes: WDF_OBJECT_ATTRIBUTES | None) -> None:
     """Remember the scope that the attributes of a driver, device or queue ask for."""
+    found = _callbacks_of(owner)
     if attributes is not None:
-        owner.add_context(_Callbacks).scope = attributes.SynchronizationScope
+        found.scope = attributes.SynchronizationScope
 
 
 def lock_of(owner: Object) -> WaitLock | None:
@@ -41,7 +55,7 @@ def lock_of(owner: Object) -> WaitLock | None:
         owner = owner.device
     if not isinstance(owner, (Device, Queue, FileObject)):
         return None
-    return owner.add_context(_Callbacks).lock
+    return _callbacks_of(owner).lock
 
 
 def lock_around(owner: Object) -> WaitLock | None:

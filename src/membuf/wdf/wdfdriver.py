@@ -14,6 +14,7 @@ from membuf.base.status import (
 from membuf.pool.domain import OnLeak
 from membuf.wdf._arguments import not_null, tag_number
 from membuf.wdf._attributes import WDF_OBJECT_ATTRIBUTES, check_parent_handle, validate
+from membuf.wdf._callback_locks import set_scope
 from membuf.wdf._contexts import prepare
 from membuf.wdf._create import callbacks, give_context
 from membuf.wdf._driver import Driver, OnBugCheck, need_driver
@@ -121,6 +122,7 @@ def WdfDriverCreate(
     )
     made.on_device_add, made.on_unload = config.EvtDriverDeviceAdd, config.EvtDriverUnload
     _add_callbacks(made, DriverAttributes)
+    set_scope(made, DriverAttributes)
     give_context(made, DriverAttributes, space)
     made.make_current()
     return STATUS_SUCCESS, made
