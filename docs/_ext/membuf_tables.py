@@ -27,7 +27,7 @@ class StatusTable(SphinxDirective):
 
 
 class CaseTable(SphinxDirective):
-    """The cases of the specification that no test holds, and those held in part."""
+    """The cases that no test holds, those held in part, and rules that do not apply."""
 
     def run(self) -> list[nodes.Node]:
         """Give the table, rebuilt whenever the tests' list changes."""
@@ -38,13 +38,14 @@ class CaseTable(SphinxDirective):
 def case_rows(coverage: dict[str, Any]) -> list[str]:
     """The rows of the table: cases, and why."""
     return [
-        "| cases | why |",
+        "| case or rule | why |",
         "|---|---|",
         *(
             f"| {', '.join(entry['cases'])} | {entry['reason']} |"
             for entry in coverage["not_covered"]
         ),
         *(f"| {entry['case']}, in part | {entry['missing']} |" for entry in coverage["partly"]),
+        *(f"| {e['rule']} | does not apply: {e['reason']} |" for e in coverage["does_not_apply"]),
     ]
 
 
