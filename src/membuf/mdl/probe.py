@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import mmap
-from functools import cache
 
 from membuf._native import Pointer
 from membuf.mdl._system import populate
@@ -19,7 +18,6 @@ def probe(start: int, end: int, *, write: bool) -> int:
     return 0 if error == errno.EINVAL and not _can_probe() else error
 
 
-@cache
 def _can_probe() -> bool:
     with mmap.mmap(-1, mmap.PAGESIZE) as page:
         return populate(Pointer(page).address, mmap.PAGESIZE, write=True) == 0

@@ -7,6 +7,7 @@ from membuf.wdf.wdm.control import *
 from membuf.wdf.wdm.dma import *
 from membuf.wdf.wdm.lookaside import *
 from membuf.wdf.wdm.mdl import *
+from membuf.wdf.wdm.pages import *
 from membuf.wdf.wdm.pool import *
 from membuf.wdf.wdm.status_block import *
 

@@ -14,13 +14,9 @@ from membuf.mdl import (
     MAXIMUM_BYTE_COUNT,
     Mdl,
     allocate_pages,
-    byte_offset,
-    bytes_to_pages,
-    page_align,
-    round_to_pages,
 )
 from membuf.mdl.pages import size_of_mdl
-from membuf.wdf._arguments import SIZE_MAX, size_t, ulong
+from membuf.wdf._arguments import size_t, ulong
 from membuf.wdf._blocks import address_of
 from membuf.wdf._bugcheck import DRIVER_VERIFIER_DETECTED_VIOLATION, bug_check, log
 from membuf.wdf._driver import enter
@@ -43,9 +39,6 @@ if TYPE_CHECKING:
     from membuf.request.irp import Irp
 
 __all__ = [
-    "ADDRESS_AND_SIZE_TO_SPAN_PAGES",
-    "BYTES_TO_PAGES",
-    "BYTE_OFFSET",
     "MDL",
     "MEMORY_CACHING_TYPE",
     "MM_ALLOCATE_FAST_LARGE_PAGES",
@@ -56,10 +49,6 @@ __all__ = [
     "MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS",
     "MM_DONT_ZERO_ALLOCATION",
     "MM_PAGE_PRIORITY",
-    "PAGE_ALIGN",
-    "PAGE_SHIFT",
-    "PAGE_SIZE",
-    "ROUND_TO_PAGES",
     "HighPagePriority",
     "IoAllocateMdl",
     "IoBuildPartialMdl",
@@ -89,9 +78,6 @@ __all__ = [
 ]
 
 MDL = Mdl
-
-PAGE_SIZE: Final = 0x1000
-PAGE_SHIFT: Final = 12
 
 MM_DONT_ZERO_ALLOCATION: Final = 0x1
 MM_ALLOCATE_FROM_LOCAL_NODE_ONLY: Final = 0x2
@@ -138,55 +124,6 @@ MmWriteCombined = MEMORY_CACHING_TYPE.MmWriteCombined
 LowPagePriority = MM_PAGE_PRIORITY.LowPagePriority
 NormalPagePriority = MM_PAGE_PRIORITY.NormalPagePriority
 HighPagePriority = MM_PAGE_PRIORITY.HighPagePriority
-
-
-# ---- page arithmetic, wrapping as the macros do --------------------------------------------------
-
-
-def ADDRESS_AND_SIZE_TO_SPAN_PAGES(Va: object, Size: SupportsIndex) -> int:
-    """The pages that a range touches.
-
-    >>> ADDRESS_AND_SIZE_TO_SPAN_PAGES(0xFFF, 2), ADDRESS_AND_SIZE_TO_SPAN_PAGES(0, 0)
-    (2, 0)
-    """
-    size = size_t(Size, "Size")
-    return _wrapped_pages(byte_offset(address_of(Va)) + size)
-
-
-def BYTES_TO_PAGES(Size: SupportsIndex) -> int:
-    """The pages that so many bytes fill.
-
-    >>> BYTES_TO_PAGES(4097)
-    2
-    """
-    return bytes_to_pages(size_t(Size, "Size"))
-
-
-def ROUND_TO_PAGES(Size: SupportsIndex) -> int:
-    """A size rounded up to whole pages.
-
-    >>> ROUND_TO_PAGES(1)
-    4096
-    """
-    return round_to_pages(size_t(Size, "Size")) & SIZE_MAX
-
-
-def PAGE_ALIGN(Va: object) -> int:
-    """The start of the page of an address.
-
-    >>> hex(PAGE_ALIGN(0x12345))
-    '0x12000'
-    """
-    return page_align(address_of(Va))
-
-
-def BYTE_OFFSET(Va: object) -> int:
-    """Where in its page an address lies.
-
-    >>> hex(BYTE_OFFSET(0x12345))
-    '0x345'
-    """
-    return byte_offset(address_of(Va))
 
 
 # ---- making and freeing --------------------------------------------------------------------------
@@ -454,7 +391,7 @@ def MmGetMdlVirtualAddress(Mdl: Mdl) -> int:
 
     >>> buffer = bytearray(100)
     >>> mdl = IoAllocateMdl(buffer, 100, False, False, None)
-    >>> MmGetMdlVirtualAddress(mdl) % PAGE_SIZE == MmGetMdlByteOffset(mdl)
+    >>> MmGetMdlVirtualAddress(mdl) % 4096 == MmGetMdlByteOffset(mdl)
     True
     >>> IoFreeMdl(mdl)
     """
@@ -473,6 +410,7 @@ def MmGetMdlByteCount(Mdl: Mdl) -> int:
 def MmGetMdlByteOffset(Mdl: Mdl) -> int:
     """Where in its page the first byte lies.
 
+    >>> from membuf.wdf import BYTE_OFFSET
     >>> mdl = MmInitializeMdl(bytearray(64), bytearray(100), 100)
     >>> MmGetMdlByteOffset(mdl) == BYTE_OFFSET(MmGetMdlVirtualAddress(mdl))
     True
@@ -593,8 +531,3 @@ def MmFreePagesFromMdl(MemoryDescriptorList: Mdl) -> None:
 def _mdl(value: object, what: str) -> Mdl:
     enter()
     return mdl_at(value, what)
-
-
-def _wrapped_pages(total: int) -> int:
-    """As the macro: a sum past 64 bits wraps before it is divided."""
-    return (total + PAGE_SIZE - 1 & SIZE_MAX) >> PAGE_SHIFT
