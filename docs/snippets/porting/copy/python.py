@@ -4,9 +4,8 @@ import membuf
 def stamp_frame(frame, number):
     tail = bytearray(8)
     frame.copy_from(number.to_bytes(8, "little"))
-    frame.copy_to(
-        tail, offset=4096 - 8
-    )  # as many bytes as tail has
+    # As many bytes as tail has.
+    frame.copy_to(tail, offset=4096 - 8)
 
 
 stamp_frame(membuf.Memory(4096, tag="Capt"), 7)

@@ -6,6 +6,5 @@ with membuf.Object(name="capture") as owner:
         with packets.allocate() as packet:
             packet.copy_from(b"header")
         # the end of `with` deletes it: back to the list
-    assert (
-        packets.statistics().hit_rate == 0.5
-    )  # the second came from it
+    # The second came from it.
+    assert packets.statistics().hit_rate == 0.5

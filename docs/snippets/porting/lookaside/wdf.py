@@ -26,6 +26,5 @@ with driver("WdfCapture") as this:
     assert status == STATUS_SUCCESS
     assert handle_packet(packets) == STATUS_SUCCESS
     assert handle_packet(packets) == STATUS_SUCCESS
-    assert (
-        packets.statistics().hit_rate == 0.5
-    )  # the second came from it
+    # The second came from it.
+    assert packets.statistics().hit_rate == 0.5

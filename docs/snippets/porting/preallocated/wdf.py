@@ -18,6 +18,5 @@ ring = bytearray(2 * 512)
 with driver("WdfCapture"):
     status, window = wrap_ring(ring, 512)
     WdfMemoryCopyFromBuffer(window, 0, b"second", 6)
-assert (
-    ring[512:518] == b"second"
-)  # the ring is the caller's, and stays
+# The ring is the caller's, and stays.
+assert ring[512:518] == b"second"
