@@ -75,6 +75,9 @@ class PlainTarget:
         if self.refuses is not None and not ignore_state:
             raise membuf.InvalidDeviceStateError("planted", status=self.refuses)
 
+    def check_forwards(self) -> None:
+        """It always does."""
+
     def send_packet(self, packet: Parcel, *options: Any) -> None:
         self.check_accepts(ignore_state=options[2])
         self.sent.append((packet, options))

@@ -183,6 +183,19 @@ class RemoteTarget(RelayTarget):
         """Have what it is open to make a packet that passes a received one on."""
         return Passed(self._port, self._below().make_irp_packet(irp))
 
+    def check_forwards(self) -> None:
+        """Check that a received request can be sent there for good.
+
+        Raises:
+            InvalidDeviceStateError: it is closed, or was opened by a name: who is down there does
+                not belong to the stack that the request came through.
+        """
+        if self._by_name is not None:
+            raise InvalidDeviceStateError(
+                f"{self!r} was opened by a name: send with a completion routine", operands={}
+            )
+        super().check_forwards()
+
     def forward(self, irp: Any) -> None:
         """Pass a received packet on for good."""
         self._below().forward(irp)

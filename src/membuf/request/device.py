@@ -72,7 +72,8 @@ def find_device(name: str) -> Device:
     """
     device = _devices.get(name)
     if device is None or device.deleted:
-        raise TargetNotFoundError(2, "there is no such device", name)
+        message = "there is no such device"
+        raise TargetNotFoundError(2, message, name, status=st.STATUS_NO_SUCH_DEVICE)
     return device
 
 

@@ -93,6 +93,9 @@ class RequestTarget(Protocol):
     def check_accepts(self, *, ignore_state: bool) -> None:
         """Raises InvalidDeviceStateError where a send would be refused for the target's state."""
 
+    def check_forwards(self) -> None:
+        """Raises InvalidDeviceStateError where it passes nothing on for good."""
+
     def send_packet(
         self, packet: Any, synchronous: bool, timeout: float | None, ignore_state: bool, /
     ) -> None:

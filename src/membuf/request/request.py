@@ -294,7 +294,11 @@ class Request(Formatting):
             raise self._refused(st.STATUS_INVALID_DEVICE_STATE, "has no target: give it one first")
         if self.irp.location < target.stack_depth:  # its own location is left to the target
             raise self._refused(st.STATUS_REQUEST_NOT_ACCEPTED, "has too few stack locations")
-        self._check_accepts(target, ignore_state=True)
+        try:
+            target.check_forwards()
+        except MembufError as error:
+            self._status = error.status
+            raise
         self._unformat()
         target.forward(self._forget())
 

@@ -196,6 +196,14 @@ class Endpoint(Object):
         if state in _CLOSED or (state is TargetState.PURGED and not ignore_state):
             raise self._wrong_state("takes no requests")
 
+    def check_forwards(self) -> None:
+        """Check that a received request can be sent there for good.
+
+        Raises:
+            InvalidDeviceStateError: the target is closed or deleted.
+        """
+        self.check_accepts(ignore_state=True)
+
     @property
     def stack_depth(self) -> int:
         """How many drivers a request passes there: its stack locations."""

@@ -112,51 +112,60 @@ class Turns:
         self.lock = threading.Lock()
         self.waiting: deque[Turn] = deque()
 
-    def take(self) -> Turn:
-        """The step that waits for the turn of the course."""
-        return Turn(self)
-
-    def give(self) -> None:
-        """The turn is over: the next in line has it."""
-        with self.lock:
-            self.waiting.popleft()
-            following = self.waiting[0] if self.waiting else None
-        if following is not None:
-            following.come()
-
 
 class Turn:
-    """A step that waits until all who came before have given their turn back."""
+    """A step that waits until all who came before have given their turn back.
+
+    Whoever yields it calls `give` in the end, whether the turn came or not.
+
+    Args:
+        turns: the line to stand in.
+    """
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
         self._course: Course | None = None
-        self._come = threading.Event()
+        self._called = threading.Event()
+        self._cancelled = False
 
     def begin(self, course: Course) -> None:
         """Stand in line."""
         self._course = course
         if self._enter():
-            self.come()
+            self._come()
 
     def perform(self, deadline: float | None) -> int:
         """Stand in line, and wait here."""
         left = None if deadline is None else max(deadline - _now(), 0.0)
-        if not self._enter() and not self._come.wait(left) and self._leave():
+        if not self._enter() and not self._called.wait(left) and self._leave():
             raise from_status(st.STATUS_IO_TIMEOUT, "the time was up before its turn came")
+        if self._cancelled:
+            raise _cancelled()
         return 0
 
     def cancel(self) -> bool:
         """Leave the line; its turn cannot be taken back once it has come."""
         if not self._leave():
             return False
+        self._cancelled = True
+        self._called.set()
         if self._course is not None:
             self._course.answer(0, _cancelled())
         return True
 
-    def come(self) -> None:
-        """Its turn has come."""
-        self._come.set()
+    def give(self) -> None:
+        """The turn is over: the next in line has it."""
+        with self._turns.lock:
+            waiting = self._turns.waiting
+            if not waiting or waiting[0] is not self:
+                return
+            waiting.popleft()
+            following = waiting[0] if waiting else None
+        if following is not None:
+            following._come()  # noqa: SLF001 - one of its own kind
+
+    def _come(self) -> None:
+        self._called.set()
         if self._course is not None:
             self._course.answer(0, None)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from membuf._native import Memory
 from membuf.base.errors import InvalidParameterError
 from membuf.target.filters.base import Filter, Options, Transfer
-from membuf.target.filters.course import Send, Steps, Turns
+from membuf.target.filters.course import Send, Steps, Turn, Turns
 from membuf.target.filters.options import size
 from membuf.target.target import FLUSH, READ, WRITE
 
@@ -122,15 +122,15 @@ class Cow(Filter):
     # ---- writing --------------------------------------------------------------------------------
 
     def _write(self, transfer: Transfer) -> Steps:
-        yield self._turns.take()
-        done = 0
+        turn, done = Turn(self._turns), 0
         try:
+            yield turn
             for view in transfer.views():
                 yield from self._write_part(view, transfer.offset + done)
                 done += len(view)
                 self._end = max(self._end, transfer.offset + done)
         finally:
-            self._turns.give()
+            turn.give()
         return done
 
     def _write_part(self, view: memoryview, offset: int) -> Steps:
