@@ -149,3 +149,20 @@ def test_the_mdl_of_a_request_goes_at_its_completion(io_type: int) -> None:
         with pytest.raises(membuf.ObjectDeletedError):
             wdf.MmGetSystemAddressForMdlSafe(mdl, wdf.NormalPagePriority)
         wdf.WdfObjectDereference(request)
+
+
+@case("R6.24-by-name")
+def test_nothing_is_forgotten_to_a_target_opened_by_name() -> None:
+    with site() as own:
+        queue = own.device.queue(dispatch="manual", default=True)
+        named, params = own.remote(), wdf.WDF_IO_TARGET_OPEN_PARAMS()
+        wdf.WDF_IO_TARGET_OPEN_PARAMS_INIT_OPEN_BY_NAME(params, "device:wdf-lower", 3)
+        assert wdf.WdfIoTargetOpen(named, params) == OK
+        with own.device.open() as handle:
+            pending = handle.start_read(bytearray(8))
+            _, request = wdf.WdfIoQueueRetrieveNextRequest(queue)
+            forget = options(wdf.WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET)
+            assert not wdf.WdfRequestSend(request, named, forget)
+            assert wdf.WdfRequestGetStatus(request) == wdf.STATUS_INVALID_DEVICE_STATE
+            wdf.WdfRequestComplete(request, OK)  # it is the driver's still
+            assert pending.wait(30) == (0, 0)
