@@ -31,6 +31,12 @@ def frames_by_pagemap(mdl: membuf.Mdl) -> list[int]:
     return [int.from_bytes(entry, "little") & (2**55 - 1) for entry in entries]
 
 
+def unlock_by_hand(mdl: membuf.Mdl) -> None:
+    """Undo the lock of pages behind the library's back, as another library may."""
+    start = mdl.address // _PAGE * _PAGE
+    _libc.munlock(ctypes.c_void_p(start), ctypes.c_size_t(mdl.page_count * _PAGE))
+
+
 def collapse(mdl: membuf.Mdl) -> None:
     """Have the system move the pages of an MDL into huge ones, if it can."""
     start = mdl.address // _PAGE * _PAGE

@@ -9,7 +9,7 @@ import pytest
 
 import membuf
 from membuf.mdl import PAGE_SIZE, bytes_to_pages, page_align, round_to_pages, span_pages
-from tests.mdl import locked_bytes
+from tests.mdl import locked_bytes, unlock_by_hand
 from tests.support import without_sanitizer
 
 
@@ -91,6 +91,15 @@ def test_pages_under_two_mdls_are_locked_until_the_last_unlock(pages: mmap.mmap)
     assert locked_bytes() - before == 14 * PAGE_SIZE
     second.unlock()
     assert locked_bytes() == before
+
+
+@without_sanitizer
+def test_a_lock_that_somebody_undid_claims_nothing(pages: mmap.mmap) -> None:
+    with membuf.Mdl(pages) as mdl:
+        mdl.lock()
+        assert mdl.guarantees == {"resident"}
+        unlock_by_hand(mdl)
+        assert mdl.guarantees == frozenset()
 
 
 @without_sanitizer

@@ -53,9 +53,8 @@ def _is_pinned(mdl: Described) -> bool:
 
 
 def _is_resident(mdl: Described) -> bool:
+    """Whether the system keeps the pages in memory: asked, since others can undo any lock."""
     root = mdl._root()
-    if root is None:
+    if root is None or (root._kind != "nonpaged" and root._era != page_locks.era):
         return False
-    if root._kind == "nonpaged":
-        return _is_pinned(mdl) or page_locks.holds(*mdl._span)
-    return root._era == page_locks.era
+    return _is_pinned(mdl) or page_locks.holds(*mdl._span)
