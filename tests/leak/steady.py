@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -170,3 +171,52 @@ def a_file_read_into_lookaside_memory(folder: Path) -> Iterator[Round]:
 
         yield once
     pages.delete()
+
+
+@scenario
+def received_write_by_dma(_: Path) -> Iterator[Round]:
+    """A direct write whose pages a device fetches."""
+    device = membuf.Device("steady nic", io_type=membuf.DIRECT)
+    enabler = membuf.dma.Enabler(device, maximum_length=SIZE)
+    transaction = enabler.transaction()
+
+    def program(t: Any, d: Any, c: Any, direction: Any, elements: Any) -> None:
+        for address, length in elements:
+            enabler.translate(address, length, "read")
+
+    @device.on_write
+    def write(request: membuf.request.ReceivedRequest) -> None:
+        to_device = membuf.dma.WRITE_TO_DEVICE
+        transaction.initialize_using_request(request, program, to_device)
+        transaction.execute()
+        assert transaction.completed()
+        transaction.release()
+        request.complete(information=request.length)
+
+    data = bytes(SIZE)
+    with device.open() as handle:
+        yield lambda: handle.write(data)
+    device.delete()
+
+
+@scenario
+def awaited_read(_: Path) -> Iterator[Round]:
+    """A read whose handler is a coroutine, awaited on one loop."""
+    loop = asyncio.new_event_loop()
+    device = membuf.Device("steady async", loop=loop)
+
+    @device.on_read
+    async def read(request: membuf.request.ReceivedRequest) -> None:
+        await asyncio.sleep(0)
+        request.complete(information=request.length)
+
+    buffer = bytearray(SIZE)
+
+    async def opened() -> Any:
+        return device.open()
+
+    handle = loop.run_until_complete(opened())
+    yield lambda: loop.run_until_complete(handle.read_into_async(buffer))
+    handle.close()
+    device.delete()
+    loop.close()
