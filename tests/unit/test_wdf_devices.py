@@ -215,8 +215,23 @@ def test_who_watches_a_driver_hears_of_its_callbacks() -> None:
 def test_a_callback_must_be_callable(name: str) -> None:
     fields: dict[str, Any] = {name: 3}
     config = queue_config(PARALLEL, **{"EvtIoDefault": print, **fields})
-    with wdf.driver("Sample") as driver, pytest.raises(TypeError, match=f"{name} must be"):
-        Lab(driver, config)
+    with wdf.driver("Sample") as driver:
+        with pytest.raises(TypeError, match=f"{name} must be"):
+            Lab(driver, config)
+        (device,) = driver.children
+        assert device.queues == ()
+
+
+def test_callbacks_of_a_device_must_be_callable() -> None:
+    with wdf.driver("Sample") as driver:
+        init: Any = wdf.WdfControlDeviceInitAllocate(driver, None)
+        with pytest.raises(TypeError, match="EvtIoInCallerContext must be"):
+            wdf.WdfDeviceInitSetIoInCallerContextCallback(init, 3)
+        config: Any = wdf.WDF_FILEOBJECT_CONFIG()
+        wdf.WDF_FILEOBJECT_CONFIG_INIT(config, None, 3, None)
+        with pytest.raises(TypeError, match="EvtFileClose must be"):
+            wdf.WdfDeviceInitSetFileObjectConfig(init, config, None)
+        assert (init.in_caller_context, init.file_config) == (None, None)
 
 
 # ---- synchronization -----------------------------------------------------------------------------

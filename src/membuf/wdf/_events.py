@@ -44,8 +44,7 @@ def event(
 
     A bug check that it does not catch is kept on the driver, and what it was called for fails.
     """
-    if not callable(function):
-        raise TypeError(f"{name} must be callable, or None; got {function!r}")
+    check_callable(name, function)
 
     def run(argument: Any) -> None:
         owner = None if synchronized is None else synchronized(argument)
@@ -60,6 +59,16 @@ def event(
 
     run.__name__ = run.__qualname__ = name
     return run
+
+
+def check_callable(name: str, function: object) -> None:
+    """Refuse a callback that could not be called.
+
+    Raises:
+        TypeError: it is neither callable nor None.
+    """
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} must be callable, or None; got {function!r}")
 
 
 def cancel_event(request: ReceivedRequest, function: Callable[..., object]) -> Callable[..., None]:
@@ -87,11 +96,12 @@ def handlers(driver: Driver, config: WDF_IO_QUEUE_CONFIG) -> dict[RequestType, A
     }
 
 
-def install_queue(driver: Driver, queue: Queue, config: WDF_IO_QUEUE_CONFIG) -> None:
-    """Have a queue call what its configuration names besides its handlers."""
+def canceled_event(driver: Driver, config: WDF_IO_QUEUE_CONFIG) -> Callable[..., None] | None:
+    """An EvtIoCanceledOnQueue as a callback of the Python face; None where the driver has none."""
     function = config.EvtIoCanceledOnQueue
-    if function is not None:
-        queue.on_canceled(event(driver, "EvtIoCanceledOnQueue", function, of_request, queue_of))
+    if function is None:
+        return None
+    return event(driver, "EvtIoCanceledOnQueue", function, of_request, queue_of)
 
 
 def install_device(device: Device, init: WDFDEVICE_INIT) -> None:

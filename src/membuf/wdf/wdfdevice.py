@@ -17,7 +17,7 @@ from membuf.wdf._callback_locks import set_scope
 from membuf.wdf._create import create_then_dress
 from membuf.wdf._device_init import usable
 from membuf.wdf._driver import driver_of, enter
-from membuf.wdf._events import install_device
+from membuf.wdf._events import check_callable, install_device
 from membuf.wdf._queue_config import zero
 from membuf.wdf.wdftypes import (
     WDFDEVICE,
@@ -295,6 +295,7 @@ def WdfDeviceInitSetIoInCallerContextCallback(
     """
     enter()
     init = usable(DeviceInit)
+    check_callable("EvtIoInCallerContext", EvtIoInCallerContext)
     init.in_caller_context = not_null(EvtIoInCallerContext, "EvtIoInCallerContext")
 
 
@@ -355,6 +356,8 @@ def WdfDeviceInitSetFileObjectConfig(
     if config.Size != WDF_FILEOBJECT_CONFIG.SIZEOF or status != STATUS_SUCCESS:
         debug_break("WdfDeviceInitSetFileObjectConfig ignored: %s, Size %s", status, config.Size)
         return
+    for name in ("EvtDeviceFileCreate", "EvtFileClose", "EvtFileCleanup"):
+        check_callable(name, getattr(config, name))
     init.file_config = replace(config)
     init.file_attributes = None if FileObjectAttributes is None else replace(FileObjectAttributes)
 

@@ -21,7 +21,7 @@ from membuf.wdf._bugcheck import Answer, attempt, perform, violation
 from membuf.wdf._callback_locks import set_scope
 from membuf.wdf._create import create_then_dress
 from membuf.wdf._driver import driver_of, enter
-from membuf.wdf._events import handlers, install_queue, state_event
+from membuf.wdf._events import canceled_event, handlers, state_event
 from membuf.wdf._queue_config import (
     DISPATCH,
     WDF_IO_QUEUE_CONFIG,
@@ -174,10 +174,12 @@ def WdfIoQueueCreate(
         handlers=handlers(driver, config),
         parent=None if QueueAttributes is None else QueueAttributes.ParentObject,
     )
+    canceled = canceled_event(driver, config)
     status, queue = create_then_dress(driver, QueueAttributes, make)
     if queue is not None:
         set_scope(queue, QueueAttributes)
-        install_queue(driver, queue, config)
+    if queue is not None and canceled is not None:
+        queue.on_canceled(canceled)
     return status, queue
 
 
