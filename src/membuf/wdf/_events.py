@@ -61,7 +61,7 @@ def event(
     return run
 
 
-def check_callable(name: str, function: object) -> None:
+def check_callable(name: str, function: Any) -> None:
     """Refuse a callback that could not be called.
 
     Raises:
