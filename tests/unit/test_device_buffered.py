@@ -141,3 +141,12 @@ def test_a_dropped_request_ends_and_is_reported(monkeypatch: pytest.MonkeyPatch)
         gc.collect()
         assert pending.wait(5) == (0xC00000E5, 0)
     assert "without being completed" in str(told[0].exc_value)
+
+
+@pytest.mark.parametrize("size", [2**63, 2**64, 2**100])
+def test_what_no_position_reaches_is_refused_by_name(size: int) -> None:
+    with membuf.Device().open() as handle:
+        with pytest.raises(membuf.IntegerOverflowError, match="length must be below"):
+            handle.read(size)
+        with pytest.raises(membuf.IntegerOverflowError, match="offset must be below"):
+            handle.write(b"abc", size)

@@ -33,6 +33,11 @@ static PyObject *dereference_untagged(PyObject *module, PyObject *op)
     return need_object(op) == NULL ? NULL : object_dereference_any((Object *)op);
 }
 
+static PyObject *in_deallocation(PyObject *module, PyObject *unused)
+{
+    return PyBool_FromLong(object_in_finalizer());
+}
+
 static PyObject *hide_sites_below(PyObject *module, PyObject *folder)
 {
     return site_hide(folder) < 0 ? NULL : Py_NewRef(Py_None);
@@ -56,6 +61,9 @@ static PyMethodDef functions[] = {
      "end_undeletable($module, object, /)\n--\n\nDelete an object that refuses delete(): for its owner."},
     {"dereference_untagged", dereference_untagged, METH_O,
      "dereference_untagged($module, object, /)\n--\n\nDrop one framework reference, whatever its tag."},
+    {"in_deallocation", in_deallocation, METH_NOARGS,
+     "in_deallocation($module, /)\n--\n\n"
+     "Whether a deallocation is what deletes on this thread: no lock may be waited for."},
     {"request_memory", FAST(memory_of_request),
      "request_memory($module, buffer, size, readonly, parent, /)\n--\n\n"
      "A memory object with source 'request' over the first bytes of a request's buffer."},

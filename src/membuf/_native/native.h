@@ -349,6 +349,7 @@ int object_alive(Object *self, const char *what);     /* 0, or -1 with ObjectDel
 int object_traverse(Object *self, visitproc visit, void *arg);
 void object_clear(Object *self);
 void object_finalize(PyObject *self);
+bool object_in_finalizer(void);                        /* whether a deallocation on this thread deletes */
 bool object_dealloc_begin(Object *self); /* false: the object was resurrected */
 void object_track(Object *self);
 void object_untrack(Object *self);

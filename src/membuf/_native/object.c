@@ -101,6 +101,14 @@ int object_traverse(Object *self, visitproc visit, void *arg)
 }
 
 /* The last Python reference went, or the collector found a cycle: the same deletion as delete(). */
+/* How many deallocations of this thread, one inside the other, are deleting their objects. */
+static _Thread_local int finalizing;
+
+bool object_in_finalizer(void)
+{
+    return finalizing > 0;
+}
+
 void object_finalize(PyObject *op)
 {
     Object *self = (Object *)op;
@@ -110,7 +118,9 @@ void object_finalize(PyObject *op)
     }
     PyObject *kind, *value, *traceback, *errors = NULL;
     PyErr_Fetch(&kind, &value, &traceback);
+    finalizing++;
     tree_delete(self, 0, &errors);
+    finalizing--;
     report_errors(errors, self);
     PyErr_Restore(kind, value, traceback);
 }

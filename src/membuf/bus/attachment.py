@@ -161,9 +161,6 @@ def _lock_pages(
 
     def finish(irp: Irp) -> None:
         irp.mdl = None
-        mdl._framework_owner = None  # noqa: SLF001
-        if mdl.locked:
-            mdl.unlock()
-        mdl.free()
+        mdl.end()
 
     return finish

@@ -45,6 +45,7 @@ class Described(Exporter):
         "_capacity",
         "_era",
         "_framework_owner",
+        "_held",
         "_kind",
         "_locked",
         "_locks",
@@ -65,6 +66,7 @@ class Described(Exporter):
     _capacity: int
     _era: int
     _framework_owner: object
+    _held: list[None]
     _kind: Kind
     _locked: Access | None
     _locks: int
@@ -191,7 +193,26 @@ class Described(Exporter):
         self._pins = ()
         self._span = 0, 0
         self._framework_owner = None
+        self._held = []
         self._mapping = self._next = self._source = None
+
+    def _hold_pages(self) -> None:
+        """Lock the pages it describes."""
+        page_locks.take(*self._span)
+        self._era = page_locks.era
+        self._held.append(None)
+
+    def _give_up_hold(self) -> bool:
+        """Whether its pages are to be given back: to whoever asks first, and only then.
+
+        A deallocation asks without waiting for anybody, while the request that the MDL belongs to
+        may be ending it on another thread.
+        """
+        try:
+            self._held.pop()
+        except IndexError:
+            return False
+        return self._era == page_locks.era
 
     def _describe(self, view: memoryview) -> None:
         self._set_range(view, Pointer(view).address)

@@ -11,7 +11,6 @@ from typing import Final, SupportsIndex
 from membuf.base import status as st
 from membuf.base.errors import InsufficientResourcesError, InvalidParameterError, from_status
 from membuf.base.integers import exact_index
-from membuf.mdl.locks import page_locks
 from membuf.mdl.mdl import Mdl
 from membuf.mdl.pages import MAXIMUM_BYTE_COUNT, PAGE_SIZE, round_to_pages
 
@@ -82,7 +81,6 @@ def _map(size: int, flags: int) -> mmap.mmap:
 
 def _locked(pages: mmap.mmap, size: int) -> Mdl:
     mdl = Mdl(pages, 0, size)
-    start, end = mdl._span
-    page_locks.take(start, end)
-    mdl._era, mdl._kind = page_locks.era, "pages"
+    mdl._hold_pages()
+    mdl._kind = "pages"
     return mdl

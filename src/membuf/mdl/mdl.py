@@ -96,8 +96,7 @@ class Mdl(Described):
             self._check("lock")
             start, end = self._span
             self._probe(start, end, write=access == "write")
-            page_locks.take(start, end)
-            self._era = page_locks.era
+            self._hold_pages()
             self._locks += 1
             self._kind, self._locked = "locked", access
 
@@ -116,12 +115,7 @@ class Mdl(Described):
         """
         with page_locks.transition:
             self._check("unlock")
-            start, end = self._span
-            self._unmap()
-            self._unpin()
-            self._kind, self._locked = "raw", None
-            if self._era == page_locks.era:
-                page_locks.give_back(start, end)
+            self._undo_lock()
 
     def build_nonpaged(self) -> None:
         """Describe memory that is never paged out, as it is: no lock, and no unlock.
@@ -453,12 +447,7 @@ class Mdl(Described):
         """
         with page_locks.transition:
             self._check("free the pages of")
-            start, end = self._span
-            self._unmap()
-            self._unpin()
-            if self._era == page_locks.era:
-                page_locks.give_back(start, end)
-            self._kind = "raw"
+            self._undo_lock()
             self.free()
 
     def __enter__(self) -> Self:
@@ -485,26 +474,41 @@ class Mdl(Described):
                 self.unlock()
             self.free()
 
+    def end(self) -> None:
+        """End an MDL of the framework's own, locked or not: for the request it belongs to."""
+        with page_locks.transition:
+            self._undo_lock()
+            self._framework_owner = None
+            self.free()
+
     def __del__(self) -> None:
         if getattr(self, "_view", GONE) is GONE:
             return
         self.life.end()
-        kind = self._kind
-        locked = kind in {"locked", "pages"} and self._era == page_locks.era
+        mine = self._framework_owner is None
         pinned = bool(self._pins) and self._pin_era == pins.era
         if pinned:
             pins.unpin_later(self._pins, self._view)
+        locked = self._give_up_hold()
         if locked:
             page_locks.give_back_later(*self._span, self._view)
         # Garbage with its request: no driver forgot it. Nor is it news in a forked child.
-        if (locked or pinned) and self._framework_owner is None:
+        if mine and (locked or pinned):
             self.life.dropped()
-            how = {"pages": "free_pages", "locked": "unlock"}.get(kind, "unpin")
+            how = {"pages": "free_pages", "locked": "unlock"}.get(self._kind, "unpin")
             warnings.warn(f"{self!r} was dropped without {how}()", ResourceWarning, 2, self)
-        if locked:
+        if mine and locked:
             self._kind, self._locked = "raw", None  # whoever is garbage with it finds it so
 
     # ---- inside ---------------------------------------------------------------------------------
+
+    def _undo_lock(self) -> None:
+        span = self._span
+        self._unmap()
+        self._unpin()
+        self._kind, self._locked = "raw", None
+        if self._give_up_hold():
+            page_locks.give_back(*span)
 
     def _unpin(self) -> None:
         slots, self._pins = self._pins, ()

@@ -123,9 +123,6 @@ def _attach_pages(
 
     def finish(irp: Irp) -> None:
         irp.mdl = None
-        mdl._framework_owner = None
-        if mdl.locked:
-            mdl.unlock()
-        mdl.free()
+        mdl.end()
 
     return finish

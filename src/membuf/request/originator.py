@@ -11,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from membuf.base import status as st
-from membuf.base.errors import AccessDeniedError, AccessViolationError, InvalidParameterError
+from membuf.base.errors import (
+    AccessDeniedError,
+    AccessViolationError,
+    IntegerOverflowError,
+    InvalidParameterError,
+)
 from membuf.base.integers import exact_index
 from membuf.request.attaching import Finish, attach_control, attach_transfer, nothing
 from membuf.request.completion import RequestType
@@ -219,7 +224,7 @@ class Handle:
         return Irp(type, mode=self.mode, file=self.file, stack_count=depth, **parameters)
 
     def _transfer(self, type: RequestType, view: memoryview, offset: SupportsIndex) -> Pending:
-        irp = self._packet(type, offset=_offset(offset), length=view.nbytes)
+        irp = self._packet(type, offset=_size(offset, "offset"), length=view.nbytes)
         return self._submit(irp, attach_transfer(self.device, irp, view), view)
 
     def _control(self, type: RequestType, code: SupportsIndex, input: Any, output: Any) -> Pending:
@@ -307,13 +312,8 @@ def _size(value: SupportsIndex, what: str) -> int:
     number = exact_index(value, what)
     if number < 0:
         raise InvalidParameterError(f"{what} must not be negative, got {number}")
-    return number
-
-
-def _offset(value: SupportsIndex) -> int:
-    number = _size(value, "offset")
     if number >> 63:
-        raise InvalidParameterError(f"offset must be below 2**63; got {number}")
+        raise IntegerOverflowError(f"{what} must be below 2**63; got {number:#x}")
     return number
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, from_status
+from membuf.request.apart import apart_from_deallocation
 from membuf.request.completion import RequestType
 from membuf.request.handlers import DEFAULT, Handler, Handlers, presenting
 from membuf.request.queue_state import Stateful
@@ -497,7 +498,10 @@ def _call_on_cancel(request: ReceivedRequest) -> None:
 
 def _deleted(queue: Queue) -> None:
     """Nothing comes in any more, and what waits is cancelled."""
-    device = queue.device
+    apart_from_deallocation(_end, queue, queue.device)
+
+
+def _end(queue: Queue, device: Device) -> None:
     with device._lock:
         queue._accepts = False
         queue._cancel_all()

@@ -14,7 +14,6 @@ WdfRequestForwardToIoQueue, WdfRequestRequeue; requests 3.1 to 3.4 of the specif
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-import _thread
 import sys
 from collections.abc import Callable
 from enum import IntEnum
@@ -25,6 +24,7 @@ from membuf.base import status as st
 from membuf.base.errors import MembufError, ObjectDeletedError, from_status
 from membuf.base.status import Status, nt_success
 from membuf.request import completing, retrieval, user_buffers
+from membuf.request.apart import apart
 from membuf.request.reports import report
 from membuf.request.request import Request
 
@@ -281,10 +281,7 @@ class ReceivedRequest(Request):
         if getattr(self, "_owner", _GONE) == _DRIVER and not sys.is_finalizing():
             lost = (self._irp, self._queue, self._packet, repr(self))
             self._owner = _GONE
-            try:
-                _thread.start_new_thread(completing.end_dropped, lost)
-            except RuntimeError:  # there are too many threads already
-                completing.end_dropped(*lost)
+            apart(completing.end_dropped, *lost)
 
     # ---- cancelling -----------------------------------------------------------------------------
 

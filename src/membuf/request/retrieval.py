@@ -66,8 +66,7 @@ class Retrieved:
         if self.input_mdl is None and self.output_mdl is None:
             return
         for mdl in {id(mdl): mdl for mdl in (self.input_mdl, self.output_mdl) if mdl}.values():
-            mdl._framework_owner = None
-            mdl.free()
+            mdl.end()
         self.input_mdl = self.output_mdl = None
 
 

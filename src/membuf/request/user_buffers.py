@@ -88,10 +88,7 @@ def _locked_memory(
 
 
 def _unlock(mdl: Mdl, _memory: Memory | None) -> None:
-    mdl._framework_owner = None
-    if mdl.locked:
-        mdl.unlock()
-    mdl.free()
+    mdl.end()
 
 
 def _unsafe(buffer: Any, length: int, minimum: int) -> memoryview | None:
