@@ -27,6 +27,9 @@ class Below:
         self.check_accepts(ignore_state=True)
         self.device.submit(irp)
 
+    def check_forwards(self) -> None:
+        """It takes them all."""
+
     def check_accepts(self, *, ignore_state: bool) -> None:
         if not self.open:
             raise membuf.InvalidDeviceStateError("closed")
