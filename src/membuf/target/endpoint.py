@@ -35,7 +35,7 @@ from membuf.target._port import Packet, Port, unraisable
 from membuf.target.parking import Here, Parking
 from membuf.target.passing import forward, packet_of
 from membuf.target.states import StopAction, TargetState
-from membuf.target.timers import Expiry, Timers, expire
+from membuf.target.timers import Expiry, expire, timers
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,7 +88,6 @@ class Endpoint(Object):
         "_port",
         "_settling",
         "_state",
-        "_timers",
     )
 
     def __init__(
@@ -106,7 +105,6 @@ class Endpoint(Object):
         self._state = TargetState.CLOSED
         self._parking = Parking()
         self._changed = threading.Condition(threading.RLock())
-        self._timers = Timers()
         self._settling = 0
         self._freed = False
         self.add_context(_Ending, on_cleanup=Endpoint._deleted)
@@ -335,7 +333,7 @@ class Endpoint(Object):
 
     def _launch_watched(self, packet: Packet, timeout: float) -> None:
         expiry = Expiry(packet)
-        self._timers.add(timeout, expiry)
+        timers.add(timeout, expiry)
         try:
             self._launch(packet, None)
         except BaseException:
@@ -420,7 +418,6 @@ class Endpoint(Object):
         """In a forked child: what is on its way is the parent's, and so is what waits."""
         self._changed = threading.Condition(threading.RLock())
         self._parking = Parking()
-        self._timers.forget()
         self._settling = 0
         self._port.after_fork()
         self._engine.after_fork()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from membuf.target._port import Packet
 
 
-_FEW: Final = 256
+_FEW: Final = 64
 
 
 class Due(Protocol):
@@ -139,7 +139,7 @@ class Timers:
             return None
 
 
-pauses = Timers()
-"""For what waits in no target's name."""
+timers = Timers()
+"""Those of this process: one thread for all targets."""
 
-os.register_at_fork(after_in_child=pauses.forget)
+os.register_at_fork(after_in_child=timers.forget)

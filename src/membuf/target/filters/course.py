@@ -19,7 +19,7 @@ from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.target._port import Packet
 from membuf.target.relay import errno_of
-from membuf.target.timers import pauses
+from membuf.target.timers import timers
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,7 +70,7 @@ class Pause:
     def begin(self, course: Course) -> None:
         """Have a timer end it."""
         self._course = course
-        pauses.add(self._seconds, self)
+        timers.add(self._seconds, self)
 
     def perform(self, deadline: float | None) -> int:
         """Sleep, unless the time is up before."""
