@@ -56,6 +56,13 @@ def test_a_declared_type_gives_a_structure_over_the_context() -> None:
     assert wdf.WdfObjectContextGetObject(counters) is thing
 
 
+def test_the_short_declaration_names_its_function() -> None:
+    get = wdf.WDF_DECLARE_CONTEXT_TYPE(COUNTERS)
+    thing = made(typed(COUNTERS))
+    assert get.__name__ == "WdfObjectGet_COUNTERS"
+    assert get(thing) is GetCounters(thing)
+
+
 def test_the_override_makes_room_behind_the_structure() -> None:
     thing = made(typed(COUNTERS, 64))
     assert len(GetCounters(thing).membuf_space) == 64

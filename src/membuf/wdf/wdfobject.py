@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
+    "WDF_DECLARE_CONTEXT_TYPE",
     "WDF_DECLARE_CONTEXT_TYPE_WITH_NAME",
     "WDF_EXECUTION_LEVEL",
     "WDF_GET_CONTEXT_TYPE_INFO",
@@ -168,6 +169,18 @@ def WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(
 
     casting_function.__name__ = casting_function.__qualname__ = CastingFunction
     return casting_function
+
+
+def WDF_DECLARE_CONTEXT_TYPE(ContextType: ContextType) -> Callable[[WDFOBJECT], Any]:
+    """Declare a context type; the function that reads it is named after it.
+
+    >>> class COUNTERS(ctypes.Structure):
+    ...     _fields_ = [("reads", ctypes.c_uint64)]
+    >>> WDF_DECLARE_CONTEXT_TYPE(COUNTERS).__name__
+    'WdfObjectGet_COUNTERS'
+    """
+    name = WDF_GET_CONTEXT_TYPE_INFO(ContextType).ContextName
+    return WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(ContextType, f"WdfObjectGet_{name}")
 
 
 def WDF_GET_CONTEXT_TYPE_INFO(ContextType: ContextType) -> WDF_OBJECT_CONTEXT_TYPE_INFO:
