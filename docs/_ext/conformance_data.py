@@ -262,7 +262,7 @@ def call_row(data: Data, name: str) -> str:
     cases = short_list({r["case"] for r in made if r["case"]})
     others = sum(result["case"] is None for result in made)
     listed = {e["call"]: e["reason"] for e in data.coverage.get("not_exercised", [])}
-    came = verdict(made) or cell(f"*{listed.get(name, 'no case calls it')}*")
+    came = verdict(made) or cell(f"*{listed.get(name, 'no case')}*")
     return f"| `{name}` | {cases} | {others or ''} | {came} |"
 
 

@@ -54,7 +54,7 @@ class Seen:
         if of_tests(frame):
             self.calls.update(classes().keys() & set(code.co_names))
         elif code in functions() and (is_coroutine(code) or of_tests(frame.f_back)):
-            self.calls.add(functions()[code])
+            self.calls.add(name_of(frame))
 
 
 @contextmanager
@@ -94,11 +94,27 @@ def faces() -> dict[str, list[str]]:
 
 
 @cache
-def functions() -> dict[types.CodeType, str]:
-    """The functions that are written in Python, by their code."""
+def functions() -> dict[types.CodeType, dict[str, str]]:
+    """The functions written in Python, by their code: names by the class they are offered by.
+
+    Classes with a base that is not public offer one function each under its own name.
+    """
     found = {name: getattr(wdf, name) for name in faces()["wdf"]} | dict(members())
-    written = {name: inspect.unwrap(value) for name, value in found.items()}
-    return {value.__code__: name for name, value in written.items() if inspect.isfunction(value)}
+    written: dict[types.CodeType, dict[str, str]] = {}
+    for name, value in found.items():
+        function = inspect.unwrap(value)
+        if inspect.isfunction(function):
+            written.setdefault(function.__code__, {})[name.partition(".")[0]] = name
+    return written
+
+
+def name_of(frame: types.FrameType) -> str:
+    """The public name of the function that a frame runs, by the object it is called on."""
+    names = functions()[frame.f_code]
+    if len(names) == 1:
+        return next(iter(names.values()))
+    kinds = [kind.__name__ for kind in type(frame.f_locals[frame.f_code.co_varnames[0]]).__mro__]
+    return next((names[kind] for kind in kinds if kind in names), min(names.values()))
 
 
 @cache
@@ -169,15 +185,12 @@ def methods(name: str, kind: type, public: list[Any]) -> dict[str, Any]:
     """The public methods of a class: its own, and those of bases that are not public themselves."""
     if issubclass(kind, BaseException):
         return {}
-    hidden = [base for base in kind.__mro__[1:] if base not in public and is_ours(base)]
+    ours = [base for base in kind.__mro__[1:] if base.__module__.startswith("membuf")]
+    shown = [base for base in ours if base in public]
+    hidden = [base for base in ours if not any(issubclass(other, base) for other in shown)]
     return {
         f"{name}.{member}": getattr(value, "__func__", value)
         for base in (*reversed(hidden), kind)
         for member, value in vars(base).items()
         if not member.startswith("_") and inspect.isroutine(value)
     }
-
-
-def is_ours(kind: type) -> bool:
-    """Whether a class is one of membuf's."""
-    return kind.__module__.startswith("membuf")
