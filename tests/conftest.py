@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,21 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("membuf")
+
+
+def hear_signals() -> None:
+    """Have the signals that tests send be heard here and in child processes.
+
+    Who starts the suite in the background or under nohup may have left them ignored, and a test
+    would wait for ever.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+
+
+hear_signals()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,12 @@ TESTS = {
 }
 
 
-def outcome(folder: Path, text: str) -> str:
+def ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def outcome(folder: Path, text: str, before: Callable[[], None] | None = None) -> str:
     """What pytest says of a test file under the fixture of this suite."""
     (folder / "conftest.py").write_text("from tests.conftest import nothing_is_left\n")
     (folder / "test_planted.py").write_text(f"import membuf\n{text}\n")
@@ -32,6 +39,7 @@ def outcome(folder: Path, text: str) -> str:
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
         text=True,
+        preexec_fn=before,
     )
     return done.stdout
 
@@ -47,3 +55,16 @@ def test_what_a_test_leaves_is_reported(tmp_path: Path, text: str) -> None:
 def test_what_only_the_collector_frees_is_no_leak(tmp_path: Path) -> None:
     text = "def test():\n    cycle = [membuf.Memory(64)]\n    cycle.append(cycle)"
     assert "1 passed in" in outcome(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
+def test_a_signal_ignored_by_who_started_the_suite_is_heard(tmp_path: Path, name: str) -> None:
+    text = (
+        "import signal, subprocess, sys\n"
+        "def test():\n"
+        f"    assert signal.getsignal(signal.{name}) is not signal.SIG_IGN\n"
+        "    child = [sys.executable, '-c', 'import signal; signal.raise_signal(signal."
+        f"{name})']\n"
+        "    assert subprocess.run(child, stderr=subprocess.DEVNULL).returncode != 0"
+    )
+    assert "1 passed in" in outcome(tmp_path, text, before=ignore_signals)
