@@ -558,6 +558,7 @@ def test_ready_is_told_when_the_first_comes() -> None:
     lab.queue.ready_notify(None)
     with refused(IDR):
         lab.device.queue("p").ready_notify(lambda _: None)
+    lab.handle.close()
 
 
 def test_ready_is_told_once_when_many_come_at_once() -> None:
