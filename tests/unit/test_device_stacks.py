@@ -125,3 +125,27 @@ def test_a_cancelled_originator_cancels_the_file_below() -> None:
         device.delete()
     os.close(reading)
     os.close(writing)
+
+
+def test_a_filter_between_two_devices_passes_everything_on(lower: Lower) -> None:
+    from membuf.target.filters import Stats
+
+    between = Stats(local_target(lower.device))
+    upper = membuf.Device(lower=between, filter=True)
+    with upper.open() as handle:
+        pending = handle.start_write(b"onward")
+        below = lower.one()
+        assert bytes(below.input_buffer()) == b"onward"
+        below.complete(information=6)
+        assert pending.wait() == (st.STATUS_SUCCESS, 6)
+        pending = handle.start_ioctl(0x222000, b"in", bytearray(4))
+        lower.one().complete(st.STATUS_DISK_FULL, 0)
+        assert pending.wait() == (st.STATUS_DISK_FULL, 0)
+        pending = handle.start_read(bytearray(4))
+        below = lower.one()
+        below.mark_cancelable(lambda request: request.complete(st.STATUS_CANCELLED))
+        assert pending.cancel()
+        assert pending.wait() == (st.STATUS_CANCELLED, 0)
+        assert between.figures["write"].count == between.figures["read"].errors == 1
+    upper.delete()
+    between.close()

@@ -252,12 +252,12 @@ def test_a_silent_stream_is_cancelled_through_the_stack(engine: str) -> None:
 
 
 def test_delay_takes_its_time_and_only_where_it_is_told(opened: Any) -> None:
-    target = opened("delay(time=60ms,on=write)")
+    target = opened("delay(time=400ms,on=write)")
     begin = time.monotonic()
     target.read(membuf.Memory(8), 0)
-    assert time.monotonic() - begin < 0.05
+    assert time.monotonic() - begin < 0.4
     target.write(b"x", 0)
-    assert time.monotonic() - begin >= 0.06
+    assert time.monotonic() - begin >= 0.4
 
 
 def test_error_fails_what_it_is_told_to(opened: Any) -> None:

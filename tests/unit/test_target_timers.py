@@ -25,13 +25,13 @@ class Alarm:
 
 def test_what_is_due_is_fired_in_its_order() -> None:
     own, alarms = Timers(), [Alarm() for _ in range(3)]
-    for seconds, alarm in zip((0.06, 0.02, 30), alarms, strict=True):
+    for seconds, alarm in zip((0.6, 0.02, 30), alarms, strict=True):
         own.add(seconds, alarm)
     begin = time.monotonic()
     assert alarms[1].fired.wait(30)
     assert not alarms[0].fired.is_set()
     assert alarms[0].fired.wait(30)
-    assert 0.05 < time.monotonic() - begin < 20
+    assert 0.5 < time.monotonic() - begin < 20
     assert not alarms[2].fired.is_set()
 
 
