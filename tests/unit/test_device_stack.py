@@ -141,3 +141,44 @@ def test_where_the_youngest_device_of_a_name_is_found() -> None:
     with pytest.raises(FileNotFoundError):
         membuf.request.find_device("one name")
     assert not old.deleted
+
+
+def test_what_is_sent_on_for_good_keeps_its_order() -> None:
+    """The next request of a sequential queue comes when this one is with the device below."""
+    lab, kept = Lab(), list[Any]()
+    top = stack(1, lab.device)
+    top.queue("q", dispatch="sequential")
+
+    @top.on_write
+    def write(request: Any) -> None:
+        if request.offset == 0:
+            kept.append(request)
+        else:
+            request.send(send_and_forget=True, target=top.target)
+
+    handle = top.open()
+    for offset in range(3):
+        handle.start_write(b"x", offset)
+    kept.pop().send(send_and_forget=True, target=top.target)
+    order = [lab.queue.retrieve_next() for _ in range(3)]
+    assert [request.offset for request in order] == [0, 1, 2]
+    for request in order:
+        request.complete()
+
+
+def test_a_target_that_closes_in_between_ends_the_request() -> None:
+    lab = Lab()
+    top = stack(1, lab.device)
+
+    @top.on_write
+    def write(request: Any) -> None:
+        request.add_context(list, on_cleanup=lambda _: setattr(top.target, "open", False))
+        request.send(send_and_forget=True, target=top.target)
+
+    assert top.open().start_write(b"x").wait() == (st.STATUS_INVALID_DEVICE_STATE, 0)
+    assert top.statistics().queues[0].owned == 0
+
+
+def test_a_file_object_is_the_frameworks() -> None:
+    with refused(st.STATUS_CANNOT_DELETE):
+        Lab().handle.file.delete()

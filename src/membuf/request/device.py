@@ -433,7 +433,7 @@ class Device(Powered):
     def _not_handled(self, request: ReceivedRequest) -> None:
         """Its queue has no handler for it: a filter passes it down."""
         if self.filter and self.target is not None:
-            self._pass_down(request._forget())
+            request._pass_on(self.target)
         else:
             request._refuse(st.STATUS_INVALID_DEVICE_REQUEST)
 

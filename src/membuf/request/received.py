@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from membuf.mdl import Mdl
     from membuf.request.device import Device
     from membuf.request.irp import Irp
+    from membuf.request.protocol import RequestTarget
     from membuf.request.queue import Queue
 
 OnCancel = Callable[["ReceivedRequest"], object]
@@ -438,18 +439,26 @@ class ReceivedRequest(Request):
         if self._mark == _MARKED:
             raise self._denied(what, "it is marked cancelable: unmark it first")
 
+    def _pass_on(self, target: RequestTarget) -> None:
+        """Send it on for good; its queue goes on when the packet is with whoever is below."""
+        irp, queue = self._forget(), self._queue
+        try:
+            target.forward(irp)
+        except MembufError as error:
+            irp.complete(error.status, 0)
+        finally:
+            if queue is not None:
+                queue._left(owned=True)
+
     def _forget(self) -> Irp:
-        """It is sent on for good: cleanup runs, its memory goes, its queue is free of it."""
+        """It ends here though its packet goes on: cleanup runs, and its memory goes."""
         self._claim("forget")
-        irp, queue = self._irp, self._queue
         held = self._end_objects()
         self._owner = _GONE
-        irp.location += 1  # the present location is left for the device below
-        if queue is not None:
-            queue._left(owned=True)
+        self._irp.location += 1  # the present location is left for the device below
         if held is not None:
             report(held, f"sending {self!r} on for good")
-        return irp
+        return self._irp
 
     # ---- memory ---------------------------------------------------------------------------------
 

@@ -300,6 +300,10 @@ class Request(Formatting):
             self._status = error.status
             raise
         self._unformat()
+        self._pass_on(target)
+
+    def _pass_on(self, target: RequestTarget) -> None:
+        """Let the request end here, and its packet go on to the target."""
         target.forward(self._forget())
 
     def _forget(self) -> Any:
