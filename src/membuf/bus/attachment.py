@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from membuf._native import Memory
-from membuf.base.errors import AccessViolationError, InsufficientResourcesError
+from membuf.base.errors import AccessViolationError
 from membuf.mdl import Mdl
-from membuf.request.attaching import attach_control, attach_transfer
+from membuf.request.attaching import attach_control, attach_pages, attach_transfer
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
 from membuf.request.ioctl import BUFFERED_METHOD, IN_DIRECT, NEITHER_METHOD
@@ -124,7 +124,7 @@ def _attach_pages(
     """The MDL that the memory has, a part of it, or a new one with its pages locked."""
     source = memory if isinstance(memory, Mdl) else mdl_of(memory) if _may_have(memory) else None
     if source is None:
-        return _lock_pages(device, irp, view, access)
+        return attach_pages(device, irp, view, access)
     if not offset and view.nbytes == source.byte_count:
         irp.mdl = source
         return _detach
@@ -145,22 +145,3 @@ def _may_have(memory: Any) -> bool:
 
 def _detach(irp: Irp) -> None:
     irp.mdl = None
-
-
-def _lock_pages(
-    device: Device, irp: Irp, view: memoryview, access: Literal["read", "write"]
-) -> Finish:
-    mdl = Mdl(view)
-    try:
-        mdl.lock(access)
-    except InsufficientResourcesError:
-        # Probed, but not kept resident: the right to lock is missing, and `guarantees` says so.
-        mdl.build_nonpaged()
-    mdl._framework_owner = device  # noqa: SLF001
-    irp.mdl = mdl
-
-    def finish(irp: Irp) -> None:
-        irp.mdl = None
-        mdl.end()
-
-    return finish

@@ -45,7 +45,7 @@ def attach_transfer(device: Device, irp: Irp, view: memoryview) -> Finish:
         return nothing
     reading = irp.major is RequestType.READ
     if device.io_type is IoType.DIRECT:
-        return _attach_pages(irp, view, "write" if reading else "read", device)
+        return attach_pages(device, irp, view, "write" if reading else "read")
     if reading:
         return _attach_copy(device, irp, None, view)
     return _attach_copy(device, irp, view, None)
@@ -66,7 +66,7 @@ def attach_control(
         return copied
     access: Final = "read" if method == IN_DIRECT else "write"
     try:
-        locked = _attach_pages(irp, destination, access, device)
+        locked = attach_pages(device, irp, destination, access)
     except BaseException:
         copied(irp)
         raise
@@ -108,8 +108,8 @@ def _copy_back(system: Memory, destination: Any, count: int) -> None:
         system.copy_to(destination[:count])
 
 
-def _attach_pages(
-    irp: Irp, view: memoryview, access: Literal["read", "write"], device: Device
+def attach_pages(
+    device: Device, irp: Irp, view: memoryview, access: Literal["read", "write"]
 ) -> Finish:
     """An MDL over the originator's own pages, locked until the end."""
     mdl = Mdl(view)

@@ -10,6 +10,7 @@ its slot decides a race between cancelling and completing; nobody can take it tw
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
@@ -27,6 +28,15 @@ CancelRoutine = Callable[["Irp"], object]
 # Guards every cancel slot: held for a few instructions, never while calling out. What the collector
 # ends inside them may come here again.
 _slots = threading.RLock()
+
+
+def _after_fork() -> None:
+    """In a forked child: whoever held the lock is not here."""
+    global _slots  # noqa: PLW0603
+    _slots = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Irp:

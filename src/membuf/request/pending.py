@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,15 @@ Listener = Callable[[], object]
 # Guards who is told of an end: held for a few instructions, never while calling out. What the
 # collector ends inside them may come here again.
 _ends = threading.RLock()
+
+
+def _after_fork() -> None:
+    """In a forked child: whoever held the lock is not here."""
+    global _ends  # noqa: PLW0603
+    _ends = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Pending:
