@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import membuf
 from membuf.base import status as st
 from membuf.request import CompletionParams, Request, RequestType
+from membuf.request.irp import Irp
 from membuf.request.protocol import Control
 
 
@@ -92,7 +92,8 @@ class Received(Request):
     own = False
 
     def __init__(self, locations: int, target: Any = None) -> None:
-        self.packet = SimpleNamespace(location=locations)
+        self.packet = Irp(RequestType.READ)
+        self.packet.location = locations
         self.forgotten = 0
         super().__init__(target)
 

@@ -354,8 +354,8 @@ class ReceivedRequest(Request):
             queue._marked.discard(self)
 
     def _check_markable(self) -> None:
-        if self._owner != _DRIVER or self._mark == _MARKED:
-            raise self._denied("mark", "it is not yours, or is marked already")
+        if self._owner != _DRIVER or self._mark == _MARKED or self._in_flight.locked():
+            raise self._denied("mark", "it is not yours now, or is marked already")
 
     def _take_mark(self, queue: Queue, on_cancel: OnCancel) -> bool:
         """Under the lock. False: it is cancelled already, or its queue is being purged."""
@@ -449,6 +449,16 @@ class ReceivedRequest(Request):
         finally:
             if queue is not None:
                 queue._left(owned=True)
+
+    def _check_sendable(self) -> None:
+        # In flight it passes to nobody else: what is found here stays so.
+        with self.device._lock:
+            if self._owner != _DRIVER:
+                raise self._refused(st.STATUS_INVALID_DEVICE_REQUEST, "is not its driver's now")
+            if self._mark == _MARKED:
+                raise self._refused(
+                    st.STATUS_INVALID_DEVICE_REQUEST, "is marked cancelable: unmark it first"
+                )
 
     def _forget(self) -> Irp:
         """It ends here though its packet goes on: cleanup runs, and its memory goes."""

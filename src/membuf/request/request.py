@@ -137,12 +137,15 @@ class Request(Formatting):
         # Not before it is sent: a request that only waits to be dropped must not hold itself.
         packet.callback = self._completed
         self.reference("sent")
+        cancelled = not self.own and self._follow(target, packet)
         try:
             target.send_packet(packet, synchronous, timeout, ignore_target_state)
         except BaseException as error:
             if packet.callback is not None:
                 self._never_sent(packet, error)
             raise
+        if cancelled:
+            target.cancel_packet(packet)
 
     def refuse_send(self, status: int) -> None:
         """Note that a send was refused before it began: `status` says so."""
@@ -256,6 +259,7 @@ class Request(Formatting):
                 st.STATUS_REQUEST_NOT_ACCEPTED,
                 "is not formatted since it last ended: format it first",
             )
+        self._check_sendable()
         if not self.own and not self._fits(target):
             raise self._refused(st.STATUS_REQUEST_NOT_ACCEPTED, "has too few stack locations")
         if self._cancelled:
@@ -299,12 +303,33 @@ class Request(Formatting):
         except MembufError as error:
             self._status = error.status
             raise
+        self._check_sendable()
         self._unformat()
         self._pass_on(target)
 
     def _pass_on(self, target: RequestTarget) -> None:
         """Let the request end here, and its packet go on to the target."""
         target.forward(self._forget())
+
+    def _check_sendable(self) -> None:
+        """One's own request is; a received one may be somebody else's."""
+
+    def _follow(self, target: RequestTarget, packet: Packet) -> bool:
+        """Have a received request's originator cancel it below too; whether it has already.
+
+        One that is passed down as it is needs no help: its target holds the very packet.
+        """
+        if self._type is RequestType.NO_FORMAT:
+            return False
+
+        def cancel(_: Any) -> None:
+            target.cancel_packet(packet)
+
+        return not self.irp.set_cancel_routine(cancel)
+
+    def _unfollow(self) -> None:
+        if self._type is not RequestType.NO_FORMAT:
+            self.irp.set_cancel_routine(None)
 
     def _forget(self) -> Any:
         """Let the request end here though its packet goes on; returns the packet."""
@@ -317,6 +342,8 @@ class Request(Formatting):
 
     def _never_sent(self, packet: Packet, error: BaseException) -> None:
         packet.callback = None
+        if not self.own:
+            self._unfollow()
         self._in_flight.release()
         self._status = getattr(error, "status", st.STATUS_UNSUCCESSFUL)
         self.dereference("sent")
@@ -327,6 +354,8 @@ class Request(Formatting):
         self._status = self._failure.status if self._failure else packet.status or _SUCCESS
         self._information = packet.information
         self._formatted = False
+        if not self.own:
+            self._unfollow()
         self._in_flight.release()
         routine, context = self._routine, self._routine_context
         self._routine = self._routine_context = None
