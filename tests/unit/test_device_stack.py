@@ -182,3 +182,19 @@ def test_a_target_that_closes_in_between_ends_the_request() -> None:
 def test_a_file_object_is_the_frameworks() -> None:
     with refused(st.STATUS_CANNOT_DELETE):
         Lab().handle.file.delete()
+
+
+def test_a_file_ends_with_the_last_request_of_it_that_a_driver_has() -> None:
+    lab, log = Lab(), []
+    lab.device.on_cleanup(lambda file: log.append("cleanup"))
+    lab.device.on_close(lambda file: log.append("close"))
+    requests = [lab.read(8)[0] for _ in range(2)]
+    lab.handle.close()
+    lab.handle.close()
+    assert log == ["cleanup"]
+    requests.pop().complete()
+    assert log == ["cleanup"]
+    requests.pop().complete()
+    assert log == ["cleanup", "close"]
+    with refused(st.STATUS_INVALID_HANDLE):
+        lab.handle.read(1)

@@ -8,6 +8,7 @@ Source: requests 1.1 and 3.10 of the specification.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from membuf.base import status as st
@@ -59,12 +60,14 @@ class Handle:
     (5, (STATUS_SUCCESS (0x00000000), 3))
     """
 
-    __slots__ = ("closed", "device", "file", "mode")
+    __slots__ = ("_flying", "_lock", "closed", "device", "file", "mode")
 
     def __init__(self, device: Device, access: str, mode: Mode) -> None:
         self.device = device
         self.mode: Mode = mode
         self.file = FileObject(device, access)
+        self._lock = threading.RLock()
+        self._flying = 0
         self.closed = True  # until the device has let itself be opened
         self._run(self._packet(RequestType.CREATE))
         self.closed = False
@@ -72,12 +75,19 @@ class Handle:
     def close(self) -> None:
         """Close it; what waits in queues is cancelled. A second time does nothing.
 
+        What drivers have of it goes on; the device hears of the end of the file with the last.
+
         Source: the framework's file object: EvtFileCleanup, then EvtFileClose.
         """
-        if not self.closed:
+        with self._lock:
+            if self.closed:
+                return
             self.closed = True
+            self._flying += 1
+        try:
             self._run(self._packet(RequestType.CLEANUP))
-            self._run(self._packet(RequestType.CLOSE))
+        finally:
+            self._left()
 
     def __enter__(self) -> Self:
         return self
@@ -257,12 +267,30 @@ class Handle:
         return b"" if output is None else bytes(_bytes_of(output)[:count])
 
     def _submit(self, irp: Irp, finish: Finish, view: memoryview | None = None) -> Pending:
+        entered = irp.major in _FILE or self._enter(irp)
         pending = Pending(irp, finish, view)
-        if self.closed and irp.major not in _FILE:
-            irp.complete(st.STATUS_INVALID_HANDLE, 0)
-        else:
+        if entered:
             self.device.submit(irp)
+        else:
+            irp.complete(st.STATUS_INVALID_HANDLE, 0)
         return pending
+
+    def _enter(self, irp: Irp) -> bool:
+        """Count a request in; False where the handle is closed."""
+        with self._lock:
+            if self.closed:
+                return False
+            self._flying += 1
+        irp.push(self._left)
+        return True
+
+    def _left(self, _irp: Irp | None = None) -> None:
+        """Count a request, or the closing, out; the last one ends the file."""
+        with self._lock:
+            self._flying -= 1
+            last = self.closed and not self._flying
+        if last:
+            self._submit(self._packet(RequestType.CLOSE), nothing)
 
     def _run(self, irp: Irp) -> int:
         pending = self._submit(irp, nothing)
