@@ -18,7 +18,7 @@ import membuf
 from tests.leak.steady import SCENARIOS, Round, Scenario
 
 ROUNDS = 500
-TRIES = 6
+TRIES = 12
 
 pytestmark = pytest.mark.slow
 
@@ -65,12 +65,13 @@ def measure(once: Round) -> Cost:
 
 def steady_cost(once: Round) -> Cost:
     """The cost once caches are warm: the least of several tries, as other threads allocate too."""
-    tries = [measure(once) for _ in range(TRIES)][1:]
-    return Cost(
-        min(cost.pool for cost in tries),
-        min(cost.mapped for cost in tries),
-        min(cost.python for cost in tries),
-    )
+    best = measure(once)
+    for _ in range(TRIES):
+        cost = measure(once)
+        best = min(best, cost, key=lambda cost: (cost.pool, cost.mapped, cost.python))
+        if (best.pool, best.mapped) == (0, 0) and best.python < ROUNDS:
+            break
+    return best
 
 
 @pytest.mark.usefixtures("traced")
