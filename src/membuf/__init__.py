@@ -36,7 +36,7 @@ from membuf.base.tag import Tag
 from membuf.pool import NONPAGED, PAGED, Domain, LeakError
 
 if _typing.TYPE_CHECKING:
-    from membuf import dma, verifier, wdf
+    from membuf import dma, testing, verifier, wdf
     from membuf.bus import open_target
     from membuf.mdl import Mdl
     from membuf.memory import Collection, MemoryDescriptor, SpinLock, WaitLock
@@ -90,6 +90,7 @@ __all__ = [
     "dma",
     "open_target",
     "pool",
+    "testing",
     "verifier",
     "wdf",
 ]
@@ -108,6 +109,7 @@ _LATER = {
     "WaitLock": "membuf.memory",
     "dma": "",
     "open_target": "membuf.bus",
+    "testing": "",
     "verifier": "",
     "wdf": "",
 }

@@ -26,6 +26,12 @@ def test_every_name_of_it_is_there_and_stays() -> None:
     assert set(membuf.__all__) <= set(dir(membuf))
 
 
+def test_the_kits_are_reached_from_it() -> None:
+    for kit in (membuf.testing.check_target, membuf.testing.wdf.driver):
+        assert callable(kit)
+    assert membuf.testing.device_model.DeviceModel is membuf.testing.DeviceModel
+
+
 def test_a_name_that_it_has_not_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         getattr(membuf, "nonsense")  # noqa: B009
