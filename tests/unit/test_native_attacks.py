@@ -287,7 +287,7 @@ class Deleting(bytearray):
 
     def __buffer__(self, flags: int) -> memoryview:
         self.victim.delete()
-        return memoryview(bytes(16))
+        return memoryview(bytearray(16))
 
     def __release_buffer__(self, view: memoryview) -> None:
         self.released = True
