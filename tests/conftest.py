@@ -15,6 +15,7 @@ import membuf
 from tests.engines import HAVE_URING
 
 ROOT = Path(__file__).resolve().parent.parent
+COLLECTIONS = 20
 
 hypothesis.settings.register_profile(
     "membuf",
@@ -70,13 +71,25 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     failed = request.session.testsfailed
     before = held_of(domain)
     yield
-    if request.session.testsfailed != failed or held_of(domain) <= before:
+    if request.session.testsfailed != failed:
         return
-    gc.collect()
-    left = held_of(domain) - before
+    left = left_by_collector(domain, before)
     assert left <= 0, f"blocks not given back: {left}, among " + "; ".join(
         str(block) for block in domain.live_blocks()
     )
+
+
+def left_by_collector(domain: membuf.Domain, before: int) -> int:
+    """How many more blocks are out than before, once all garbage is collected.
+
+    What a finalizer has touched is garbage once more and waits for the next pass: devices whose
+    requests were caught half-way by an automatic collection have needed eight.
+    """
+    passes = 0
+    while held_of(domain) > before and passes < COLLECTIONS:
+        gc.collect()
+        passes += 1
+    return held_of(domain) - before
 
 
 def held_of(domain: membuf.Domain) -> int:
