@@ -40,7 +40,7 @@ if _typing.TYPE_CHECKING:
     from membuf.bus import open_target
     from membuf.mdl import Mdl
     from membuf.memory import Collection, MemoryDescriptor, SpinLock, WaitLock
-    from membuf.request import BUFFERED, DIRECT, NEITHER, ControlCode, Device, Request
+    from membuf.request import BUFFERED, DIRECT, NEITHER, ControlCode, Device, Disk, Extent, Request
 
 __all__ = [
     "BUFFERED",
@@ -57,7 +57,9 @@ __all__ = [
     "ControlCode",
     "DeletePendingError",
     "Device",
+    "Disk",
     "Domain",
+    "Extent",
     "FrameUnknownError",
     "InsufficientResourcesError",
     "IntegerOverflowError",
@@ -101,6 +103,8 @@ _LATER = {
     "ControlCode": "membuf.request",
     "DIRECT": "membuf.request",
     "Device": "membuf.request",
+    "Disk": "membuf.request",
+    "Extent": "membuf.request",
     "Mdl": "membuf.mdl",
     "MemoryDescriptor": "membuf.memory",
     "NEITHER": "membuf.request",

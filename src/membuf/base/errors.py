@@ -32,7 +32,7 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from membuf.base import status as st
-from membuf.base.status import Status
+from membuf.base.status import Status, nt_success
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -369,6 +369,22 @@ def from_errno(
     if number == errno.ECANCELED:
         kind = RequestCancelledError
     return kind(*args, status=_STATUS_OF_ERRNO.get(number), operands=operands)
+
+
+def status_of(error: BaseException) -> Status:
+    """The status for what a driver raised: of a system's error the one that its errno stands for.
+
+    >>> status_of(OSError(errno.ENOSPC, "full")), status_of(KeyError("block"))
+    (STATUS_DISK_FULL (0xC000007F), STATUS_UNSUCCESSFUL (0xC0000001))
+    """
+    status = st.STATUS_UNSUCCESSFUL
+    if isinstance(error, MembufError):
+        status = error.status
+    elif isinstance(error, OSError) and error.errno:
+        status = _STATUS_OF_ERRNO.get(error.errno, status)
+    elif isinstance(error, MemoryError):
+        status = st.STATUS_INSUFFICIENT_RESOURCES
+    return st.STATUS_UNSUCCESSFUL if nt_success(status) else status
 
 
 def _show_as_public() -> None:

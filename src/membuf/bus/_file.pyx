@@ -43,9 +43,15 @@ cdef extern from *:
     {
         return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
     }
+
+    static int membuf_zero(int fd, int64_t offset, int64_t length)
+    {
+        return fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length);
+    }
     """
     int membuf_direct_alignment(int fd, uint32_t *memory, uint32_t *offset) nogil
     int membuf_punch(int fd, int64_t offset, int64_t length) nogil
+    int membuf_zero(int fd, int64_t offset, int64_t length) nogil
     void membuf_start_writeback(int fd, int64_t offset, int64_t length) nogil
 
 
@@ -79,5 +85,21 @@ def punch(int fd, Py_ssize_t offset, Py_ssize_t length):
     if answer != 0:
         raise from_errno(
             errno, f"a hole of {length} bytes at offset {offset}",
+            operands={"offset": offset, "length": length},
+        )
+
+
+def zero(int fd, Py_ssize_t offset, Py_ssize_t length):
+    """Have bytes read as zeros, and keep their room; the size of the file stays.
+
+    Raises:
+        MembufError: with the system's errno, EOPNOTSUPP where the file system cannot.
+    """
+    cdef int answer
+    with nogil:
+        answer = membuf_zero(fd, offset, length)
+    if answer != 0:
+        raise from_errno(
+            errno, f"zeros of {length} bytes at offset {offset}",
             operands={"offset": offset, "length": length},
         )

@@ -175,7 +175,11 @@ class DeviceTarget(RelayTarget):
         file: FileObject | None = None,
         parent: Object | None = None,
     ) -> None:
-        super().__init__(f"device:{device.name}", parent=parent)
+        super().__init__(
+            f"device:{device.name}",
+            offset_alignment=getattr(device, "block_size", 1),
+            parent=parent,
+        )
         self._device = device
         opens = not local and file is None
         self._handle: Handle | None = device.open(mode="kernel") if opens else None

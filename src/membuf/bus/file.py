@@ -8,47 +8,39 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple, SupportsIndex
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, SupportsIndex
 
 from membuf._native import Object
 from membuf.base import status as st
-from membuf.base.errors import InvalidParameterError, from_errno, from_status
+from membuf.base.errors import InvalidParameterError, MembufError, from_errno, from_status
 from membuf.base.integers import exact_index
-from membuf.bus._file import punch, start_writeback
+from membuf.bus._file import punch, start_writeback, zero
 from membuf.bus.limits import Limits, limits_of
 from membuf.bus.registry import register_scheme
-from membuf.target._port import Port
+from membuf.request.storage import Extent, Range
+from membuf.target._port import Packet, Port
 from membuf.target.choice import make_engine
 from membuf.target.engine import Engine
+from membuf.target.storage import WorkPacket
 from membuf.target.target import Target
+from membuf.target.threads import ThreadEngine
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from membuf.request.protocol import Control
 
 Access = Literal["read", "write", "read-write"]
+
+_WORKERS: Final = 4
+"""Threads at most that carry out control requests."""
 
 _ACCESS: Final[dict[str, int]] = {
     "read": os.O_RDONLY,
     "write": os.O_WRONLY,
     "read-write": os.O_RDWR,
 }
-
-
-class Extent(NamedTuple):
-    """A run of bytes that is all data or all hole.
-
-    Attributes:
-        offset, length: where it lies, in bytes.
-        data: False for a hole, which reads as zeros and occupies nothing.
-
-    >>> import tempfile, membuf.bus
-    >>> with tempfile.TemporaryFile() as file:
-    ...     count = file.truncate(65536)
-    ...     with membuf.bus.open_target(f"fd:{file.fileno()}") as target:
-    ...         list(target.extents())
-    [Extent(offset=0, length=65536, data=False)]
-    """
-
-    offset: int
-    length: int
-    data: bool
 
 
 class FileTarget(Target):
@@ -76,6 +68,7 @@ class FileTarget(Target):
         )
         super().__init__(port, engine, name=name, parent=parent)
         self.limits = limits
+        self._workers: ThreadEngine | None = None
         self._opened()
 
     @property
@@ -152,6 +145,38 @@ class FileTarget(Target):
         """
         punch(self.fileno(), exact_index(offset, "offset"), exact_index(length, "length"))
 
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened so that it can be written."""
+        return _status_flags(self.fileno()) & os.O_ACCMODE != os.O_RDONLY
+
+    def discard(self, range: Range) -> None:
+        """Give back what the bytes occupy; what `trim` asks for."""
+        if range.length:
+            self.punch(*range)
+
+    def clear(self, range: Range) -> None:
+        """Have the bytes read as zeros: as a hole where there are such; what `zero` asks for."""
+        if not range.length:
+            return
+        try:
+            self.punch(*range)
+        except MembufError as error:
+            if error.status != st.STATUS_NOT_SUPPORTED:
+                raise
+            zero(self.fileno(), *range)
+
+    def make_control_packet(self, control: Control) -> Packet:
+        """Take the memories of a control request of disks; see `membuf.request.storage`.
+
+        Raises:
+            InvalidDeviceStateError: the target is closed, or has no offsets and so is no disk.
+        """
+        self.check_open()
+        if self.stream:
+            return super().make_control_packet(control)
+        return WorkPacket(self._port, self, control)
+
     def start_writeback(self, offset: SupportsIndex, length: SupportsIndex) -> None:
         """Have the system begin to write what its cache holds of a part, and return at once.
 
@@ -174,7 +199,26 @@ class FileTarget(Target):
         number = error.errno or errno.EIO
         return from_errno(number, f"{self._port.name} {what}")
 
+    def _launch(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
+        if not isinstance(packet, WorkPacket):
+            super()._launch(packet, loop)
+            return
+        # The system has no other way to do it than to have a thread wait for it.
+        if loop is not None and packet.callback is not None:
+            packet.callback = partial(loop.call_soon_threadsafe, packet.callback)
+        with self._changed:
+            if self._workers is None:
+                self._workers = ThreadEngine(maximum=_WORKERS)
+        self._launch_by(self._workers, packet, None)
+
+    def after_fork(self) -> None:
+        """In a forked child: its threads are the parent's."""
+        super().after_fork()
+        self._workers = None
+
     def _give_back(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
         try:
             os.close(self._port.fd)
         except OSError as error:

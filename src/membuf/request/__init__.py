@@ -2,6 +2,7 @@
 
 from membuf.request.completion import CompletionParams, RequestType
 from membuf.request.device import Device, find_device
+from membuf.request.disk import Disk
 from membuf.request.files import FileObject
 from membuf.request.io_type import BUFFERED, DIRECT, NEITHER, IoType
 from membuf.request.ioctl import ControlCode
@@ -11,6 +12,7 @@ from membuf.request.queue_state import QueueState
 from membuf.request.received import ReceivedRequest
 from membuf.request.request import Request
 from membuf.request.statistics import DeviceStatistics, QueueStatistics
+from membuf.request.storage import Extent
 
 __all__ = [
     "BUFFERED",
@@ -20,6 +22,8 @@ __all__ = [
     "ControlCode",
     "Device",
     "DeviceStatistics",
+    "Disk",
+    "Extent",
     "FileObject",
     "IoType",
     "Irp",

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from membuf._native import Memory, end_undeletable, set_undeletable
 from membuf.base import status as st
-from membuf.base.errors import MembufError, ObjectDeletedError, from_status
-from membuf.base.status import Status, nt_success
+from membuf.base.errors import MembufError, ObjectDeletedError, from_status, status_of
+from membuf.base.status import Status
 from membuf.request import completing, retrieval, user_buffers
 from membuf.request.apart import apart
 from membuf.request.reports import report
@@ -265,9 +265,7 @@ class ReceivedRequest(Request):
     def _fail(self, error: BaseException, where: str) -> None:
         """Its handler raised: it is completed where it can be, and the exception reported."""
         report(error, where)
-        status = error.status if isinstance(error, MembufError) else st.STATUS_UNSUCCESSFUL
-        if nt_success(status):
-            status = st.STATUS_UNSUCCESSFUL
+        status = status_of(error)
         try:
             if self._mark == _MARKED:
                 self.unmark_cancelable()

@@ -32,6 +32,7 @@ cdef class Port(Gate):
         self, Operation *operation, iovec *vector, Hold *hold, object memory, Py_ssize_t start,
         Py_ssize_t length
     ) except -1
+    cdef bint is_aligned(self, Operation *operation, iovec *vector) noexcept
     cdef object refusal(self, Operation *operation, iovec *vector)
     cpdef Py_ssize_t delivering(self)
 

@@ -23,7 +23,7 @@ from posix.uio cimport iovec
 from membuf.mdl._system cimport Exporter
 from membuf.target._gate cimport Gate
 from membuf.target._operation cimport (
-    OPERATION_FLUSH, OPERATION_READ, Hold, Operation, exact_size, hold_address, hold_drop,
+    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, exact_size, hold_address, hold_drop,
     hold_size, hold_take, operation_run,
 )
 
@@ -130,12 +130,18 @@ cdef class Port(Gate):
         operation.length += vector.iov_len
         if (
             operation.length > <size_t>(PY_SSIZE_T_MAX - operation.offset)
-            or <uintptr_t>vector.iov_base & self.memory_mask
-            or (<size_t>operation.offset | vector.iov_len) & self.offset_mask
+            or (operation.kind <= OPERATION_WRITE and not self.is_aligned(operation, vector))
         ):
             hold_drop(hold)
             raise self.refusal(operation, vector)
         return 0
+
+    cdef bint is_aligned(self, Operation *operation, iovec *vector) noexcept:
+        """Whether a read or write keeps to the limits; the memory of a control request need not."""
+        return not (
+            <uintptr_t>vector.iov_base & self.memory_mask
+            or (<size_t>operation.offset | vector.iov_len) & self.offset_mask
+        )
 
     cdef object refusal(self, Operation *operation, iovec *vector):
         """Why a transfer is not one that the system can be asked for."""

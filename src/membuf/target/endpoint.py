@@ -33,7 +33,7 @@ from membuf.base.errors import (
 from membuf.target._future import current_loop
 from membuf.target._port import Packet, Port, unraisable
 from membuf.target.parking import Here, Parking
-from membuf.target.passing import forward, packet_of
+from membuf.target.passing import CONTROLS, control_of, forward, packet_of
 from membuf.target.states import StopAction, TargetState
 from membuf.target.timers import Expiry, expire, timers
 
@@ -246,6 +246,8 @@ class Endpoint(Object):
             InvalidDeviceStateError: the target is closed or deleted, or takes no such request.
         """
         self.check_open()
+        if irp.major in CONTROLS:
+            return self.make_control_packet(control_of(irp))
         return packet_of(self._port, irp)
 
     def inherit(self, packet: Packet, irp: Irp) -> None:
@@ -284,7 +286,12 @@ class Endpoint(Object):
     # ---- how transfers are sent -----------------------------------------------------------------
 
     def _launch(self, packet: Packet, loop: asyncio.AbstractEventLoop | None) -> None:
-        lane = self._engine.lane(loop)
+        self._launch_by(self._engine, packet, loop)
+
+    def _launch_by(
+        self, engine: Engine, packet: Packet, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        lane = engine.lane(loop)
         packet.lane = lane
         if self._begin(packet):
             start(packet, lane)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
+from membuf.request.buffers import NO_PART, part
 from membuf.request.completion import RequestType
+from membuf.request.ioctl import BUFFERED_METHOD, NEITHER_METHOD
+from membuf.request.protocol import Control
 from membuf.target._future import current_loop
 from membuf.target._port import Packet, Port
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from membuf.request.irp import Irp
     from membuf.target.endpoint import Endpoint
 
+CONTROLS: Final = (RequestType.DEVICE_CONTROL, RequestType.INTERNAL_DEVICE_CONTROL)
 _TRANSFERS: Final = (RequestType.READ, RequestType.WRITE)
 _NOTHING_TO_DO: Final = (RequestType.CREATE, RequestType.CLEANUP, RequestType.CLOSE)
 
@@ -30,14 +34,29 @@ def packet_of(port: Port, irp: Irp) -> Packet:
         return Packet(port, irp.major, None, None)
     if irp.major not in _TRANSFERS:
         raise from_status(
-            st.STATUS_INVALID_DEVICE_REQUEST, f"{port.name} takes reads, writes and flushes: {irp}"
+            st.STATUS_INVALID_DEVICE_REQUEST, f"{port.name} takes no such request: {irp}"
         )
-    memory = _memory(irp) if irp.length else None
+    memory = memory_of(irp) if irp.length else None
     offset = None if port.stream and not irp.offset else irp.offset
     return Packet(port, irp.major, memory, offset, 0, irp.length)
 
 
-def _memory(irp: Irp) -> Any:
+def control_of(irp: Irp) -> Control:
+    """What a device received as a control request, with its memories as its method brings them."""
+    method = irp.code & 3
+    source = irp.type3_input if method == NEITHER_METHOD else irp.system_buffer
+    output = irp.system_buffer
+    if method != BUFFERED_METHOD:
+        output = irp.user_buffer if method == NEITHER_METHOD else irp.mdl
+    return Control(
+        irp.major,
+        irp.code,
+        part(source, 0, irp.input_length) if irp.input_length else NO_PART,
+        part(output, 0, irp.output_length) if irp.output_length else NO_PART,
+    )
+
+
+def memory_of(irp: Irp) -> Any:
     """Where the bytes of a read or write are, by its access method."""
     for memory in (irp.system_buffer, irp.mdl, irp.user_buffer):
         if memory is not None:

@@ -9,7 +9,7 @@ from membuf.base.errors import MembufError
 from membuf.target._batch import Batch
 from membuf.target._future import Future, Notice, current_loop
 from membuf.target._port import Packet, Port, PortShutError
-from membuf.target.controls import Controls
+from membuf.target.storage import StorageTarget
 from membuf.target.statistics import TargetStatistics
 from membuf.target.timers import expire
 
@@ -29,7 +29,7 @@ WRITE: Final = 4
 FLUSH: Final = 9
 
 
-class Target(Controls):
+class Target(StorageTarget):
     """Something that can be read and written: `membuf.open_target` makes them.
 
     Args:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from membuf.target._port import Packet
 from membuf.target.filters.course import Course, Send, Steps
+from membuf.target.passing import CONTROLS, control_of, memory_of
 from membuf.target.relay import RelayTarget
 from membuf.target.target import FLUSH, READ, WRITE
 
 if TYPE_CHECKING:
     from membuf._native import Object
+    from membuf.request.irp import Irp
     from membuf.request.protocol import Control
     from membuf.target.relay import RelayLane
     from membuf.target.target import Target
@@ -32,6 +34,7 @@ class Transfer:
         kind: 3 read, 4 write, 9 flush, else the framework's request type.
         offset: byte position in the target.
         length: its bytes.
+        control: what a control request asks for; None for other kinds.
 
     >>> import membuf
     >>> class Upper(Filter):
@@ -46,11 +49,17 @@ class Transfer:
     (5, bytearray(b'HELLO'))
     """
 
-    __slots__ = ("_lower", "_packet", "kind", "length", "offset")
+    __slots__ = ("_irp", "_lower", "_packet", "control", "kind", "length", "offset")
 
     def __init__(self, packet: Packet, lower: Target) -> None:
         self._packet, self._lower = packet, lower
         self.kind, self.offset, self.length = packet.kind, packet.offset, packet.length
+        self._irp: Irp | None = None
+        self.control: Control | None = None
+        if isinstance(packet, Passed):
+            self._irp, self.control = packet.irp, packet.control
+            if self._irp is not None:
+                self.offset, self.length = self._irp.offset, self._irp.length
 
     @property
     def verb(self) -> str:
@@ -70,6 +79,9 @@ class Transfer:
 
     def views(self) -> list[memoryview]:
         """Its bytes, as one view for each of its buffers."""
+        if self._irp is not None:
+            memory = memory_of(self._irp) if self.length and self.control is None else None
+            return [] if memory is None else [memoryview(memory).cast("B")[: self.length]]
         memory, start, length = self._packet.part
         if self._packet.vectored:
             views = [memoryview(buffer) for buffer in memory]
@@ -80,11 +92,19 @@ class Transfer:
 
 
 class Passed(Packet):
-    """The packet of a request that is no transfer: it passes as the lower target made it."""
+    """The packet of a request that passes as the lower target made it.
 
-    def __init__(self, port: Any, lower: Packet) -> None:
+    Attributes:
+        lower: the lower target's packet.
+        control: what a control request asks for.
+        irp: what a device received, where that passes on.
+    """
+
+    def __init__(
+        self, port: Any, lower: Packet, control: Control | None = None, irp: Irp | None = None
+    ) -> None:
         super().__init__(port, lower.kind, None, None)
-        self.lower = lower
+        self.lower, self.control, self.irp = lower, control, irp
 
     def release(self) -> None:
         """Let the memories go: now, or when it is over."""
@@ -154,7 +174,7 @@ class Filter(RelayTarget):
     @property
     def size(self) -> int:
         """The bytes of what lies below."""
-        return int(self._lower.size)  # type: ignore[attr-defined]
+        return self._lower.size
 
     @property
     def stack_depth(self) -> int:
@@ -164,12 +184,13 @@ class Filter(RelayTarget):
     def make_control_packet(self, control: Control) -> Packet:
         """Have the lower target take the memories of a control request."""
         self.check_open()
-        return Passed(self._port, self._lower.make_control_packet(control))
+        return Passed(self._port, self._lower.make_control_packet(control), control)
 
     def make_irp_packet(self, irp: Any) -> Packet:
         """Have the lower target make a packet that passes a received one on."""
         self.check_open()
-        return Passed(self._port, self._lower.make_irp_packet(irp))
+        control = control_of(irp) if irp.major in CONTROLS else None
+        return Passed(self._port, self._lower.make_irp_packet(irp), control, irp)
 
     def carry(self, packet: Packet, lane: RelayLane) -> None:
         """Begin the steps of a packet."""

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from membuf.base.errors import InvalidParameterError, from_errno
+from membuf.request.storage import Range
 from membuf.target.filters.base import Filter, Options, Transfer
 from membuf.target.filters.course import Steps
 from membuf.target.filters.options import size
+from membuf.target.storage import changed_by
 from membuf.target.target import READ, WRITE
 
 if TYPE_CHECKING:
@@ -69,7 +71,21 @@ class Checksum(Filter):
         return self._pass(transfer)
 
     def _pass(self, transfer: Transfer) -> Steps:
-        return (yield transfer.down())
+        control = transfer.control
+        changed = changed_by(control) if control is not None else []
+        self._forget(changed)
+        try:
+            return (yield transfer.down())
+        finally:
+            self._forget(changed)
+
+    def _forget(self, ranges: list[Range]) -> None:
+        """Nothing is known any more of blocks whose bytes change otherwise than by a write."""
+        for range_ in ranges:
+            first, last = range_.offset // self._block, range_.offset + range_.length - 1
+            with self._lock:
+                for block in [b for b in self._sums if first <= b <= last // self._block]:
+                    del self._sums[block]
 
     def _write(self, transfer: Transfer) -> Steps:
         first = transfer.offset // self._block

@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from membuf._native import Memory
-from membuf.base.errors import InvalidParameterError
+from membuf.base import status as st
+from membuf.base.errors import InvalidParameterError, from_status
+from membuf.request import storage
 from membuf.target.filters.base import Filter, Options, Transfer
 from membuf.target.filters.course import Send, Steps, Turn, Turns
 from membuf.target.filters.options import size
+from membuf.target.storage import perform
 from membuf.target.target import FLUSH, READ, WRITE
 
 if TYPE_CHECKING:
     from membuf._native import Object
     from membuf.target.target import Target
+
+_OF_WHAT_LIES_BELOW: Final = (storage.TRIM, storage.ZERO, storage.ALLOCATED)
 
 
 class Cow(Filter):
@@ -71,6 +76,11 @@ class Cow(Filter):
         return self._end
 
     @property
+    def writable(self) -> bool:
+        """It is, whatever lies below."""
+        return True
+
+    @property
     def blocks(self) -> int:
         """How many blocks the overlay has."""
         return len(self._written)
@@ -86,6 +96,15 @@ class Cow(Filter):
     def _other(self, transfer: Transfer) -> Steps:
         if transfer.kind == FLUSH:
             return (yield Send(self._overlay, FLUSH))
+        control = transfer.control
+        if control is not None and control.code in storage.DESCRIBING:
+            return perform(self, control)[1]
+        if control is not None and control.code in _OF_WHAT_LIES_BELOW:
+            raise from_status(
+                st.STATUS_INVALID_DEVICE_REQUEST,
+                f"{self.name} does not pass the control code {control.code:#x} on: what lies below "
+                "is not what it holds",
+            )
         return (yield transfer.down())
 
     # ---- reading --------------------------------------------------------------------------------

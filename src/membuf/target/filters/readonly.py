@@ -6,13 +6,14 @@ import errno
 from typing import ClassVar
 
 from membuf.base.errors import from_errno
+from membuf.request import storage
 from membuf.target.filters.base import Filter, Transfer
 from membuf.target.filters.course import Steps
 from membuf.target.target import WRITE
 
 
 class ReadOnly(Filter):
-    """Refuses writes with STATUS_MEDIA_WRITE_PROTECTED.
+    """Refuses writes, and what else would change it, with STATUS_MEDIA_WRITE_PROTECTED.
 
     >>> import membuf
     >>> with membuf.open_target("readonly+file:/dev/null") as target:
@@ -26,6 +27,12 @@ class ReadOnly(Filter):
 
     def steps(self, transfer: Transfer) -> Steps:
         """Refuse a write, send on what else there is."""
-        if transfer.kind == WRITE:
+        control = transfer.control
+        if transfer.kind == WRITE or (control is not None and _changes(control.code)):
             raise from_errno(errno.EROFS, f"{self.name} takes no writes")
         return (yield transfer.down())
+
+
+def _changes(code: int) -> bool:
+    """Whether a control code asks for the right to write, or whether there is one."""
+    return storage.changes(code) or code == storage.IS_WRITABLE
