@@ -8,12 +8,15 @@ from membuf.bus.filters import copy_on_write
 from membuf.bus.limits import Limits
 from membuf.bus.registry import open_target, register_filter, register_scheme
 from membuf.bus.remote import RemoteTarget
+from membuf.bus.store import NullTarget, RamTarget
 
 __all__ = [
     "DeviceTarget",
     "Extent",
     "FileTarget",
     "Limits",
+    "NullTarget",
+    "RamTarget",
     "RemoteTarget",
     "copy_on_write",
     "local_target",

@@ -193,6 +193,14 @@ cdef class Port(Gate):
         if operation.error:
             raise failures.failure(OPERATION_FLUSH, operation.error, self.name, 0, 0, 0)
 
+    def note(self, int kind, Py_ssize_t done, int error):
+        """Count a transfer that was over before it could be on its way."""
+        cdef Operation operation
+        operation.kind = kind
+        operation.done = <size_t>done
+        operation.error = error
+        self.account(&operation)
+
     def outstanding(self, bint ignoring_too):
         """Transfers on their way, without those whose completion runs on this very thread."""
         cdef Py_ssize_t count = self.in_flight if ignoring_too else self.in_flight - self.ignoring
