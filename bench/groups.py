@@ -22,6 +22,7 @@ MODULES = {
         "bench.macro.files",
         "bench.macro.noop",
         "bench.macro.copy",
+        "bench.macro.nbd",
     )
 }
 

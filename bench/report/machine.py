@@ -20,6 +20,7 @@ PROGRAMS = {
     "dd": ("dd", "--version"),
     "nbdcopy": ("nbdcopy", "--version"),
     "qemu-img": ("qemu-img", "--version"),
+    "nbdkit": ("nbdkit", "--version"),
 }
 
 

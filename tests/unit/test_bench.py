@@ -6,6 +6,9 @@ import io
 import json
 import math
 import mmap
+import random
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +21,8 @@ from bench.__main__ import PAGES
 from bench.case import MIB, Group, Row, Settings, label
 from bench.groups import MODULES, group
 from bench.instructions import HOT_PATHS, NOTHING, RECORDED, grown, native_costs
+from bench.nbd import wire
+from bench.nbd.server import running
 from bench.process import ROOT, measure_groups
 from bench.report import markdown, terminal
 from bench.report.machine import machine
@@ -156,6 +161,59 @@ def test_faults_and_peak_memory_are_seen() -> None:
     assert figure.faults >= 1
     assert figure.peak is not None
     assert figure.peak >= seen
+
+
+class Client:
+    """Speaks NBD, a request at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(30)
+        self.send, self.receive = connection.sendall, connection.makefile("rb").read
+
+    def option(self, number: int, data: bytes) -> list[bytes]:
+        """What the answers to an option of the handshake carry, up to the acknowledgement."""
+        self.send(struct.pack(">8sII", b"IHAVEOPT", number, len(data)) + data)
+        answers = []
+        while True:
+            _, answered, kind, length = struct.unpack(">QIII", self.receive(20))
+            assert answered == number
+            answers.append(self.receive(length))
+            if kind != 3:
+                return answers
+
+    def ask(self, kind: int, offset: int, length: int, data: bytes = b"") -> bytes:
+        """What comes back for a request, after the head of the reply."""
+        self.send(wire.REQUEST.pack(0x25609513, 0, kind, 77, offset, length) + data)
+        head = wire.REPLY.unpack(self.receive(wire.REPLY.size))
+        assert head == (wire.REPLY_MAGIC, 0, 77)
+        return self.receive(length if kind == wire.READ else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["protocol", "threads"])
+def test_the_plain_servers_keep_what_was_written(kind: str) -> None:
+    command = [sys.executable, "-m", f"bench.nbd.{kind}_server", "{socket}", str(MIB)]
+    with running({kind: command}) as servers, socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(servers[kind].path))
+        client = Client(connection)
+        assert client.receive(18) == b"NBDMAGICIHAVEOPT" + bytes([0, 3])
+        client.send(struct.pack(">I", 3))
+        assert client.option(99, b"what?") == [b""]
+        assert client.option(7, bytes(6)) == [struct.pack(">HQH", 0, MIB, 5), b""]
+        for offset, length in ((0, 4096), (5, 3), (MIB - 700_000, 700_000)):
+            data = random.Random(length).randbytes(length)
+            client.ask(wire.WRITE, offset, length, data)
+            client.ask(wire.FLUSH, 0, 0)
+            assert client.ask(wire.READ, offset, length) == data
+        assert servers[kind].cpu_ns() > 0
+        client.send(wire.REQUEST.pack(0x25609513, 0, wire.DISCONNECT, 0, 0, 0))
+        assert client.receive(1) == b""
+
+
+def test_a_server_that_does_not_start_says_why() -> None:
+    failing = [sys.executable, "-c", "raise SystemExit('no disk')"]
+    with pytest.raises(RuntimeError, match="no disk"), running({"failing": failing}):
+        pass
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
