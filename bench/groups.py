@@ -23,6 +23,7 @@ MODULES = {
         "bench.macro.noop",
         "bench.macro.copy",
         "bench.macro.nbd",
+        "bench.macro.nbd_file",
     )
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.case import KIB, MIB
+from bench.case import KIB, MIB, Row
 from bench.result import RowResult, Side
 
 STEPS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
@@ -25,20 +25,26 @@ ABSENT = "-"
 def cells(result: RowResult) -> tuple[str, ...]:
     """A row under HEADINGS. Faults an operation and peak memory are ours : the peer's."""
     row = result.row
-    sign = "≤" if row.better == "lower" else "≥"
-    unit = "" if row.peer is not None else f" {row.unit}"
     return (
         row.what,
         row.peer_name,
         _value(result.ours, row.unit),
         _value(result.peer, row.unit),
         "" if result.compared is None or row.peer is None else number(result.compared),
-        "" if row.bar is None else f"{sign} {number(row.bar)}{unit}",
-        "" if row.goal is None else f"{sign} {number(row.goal)}{unit}",
+        _target(row, row.bar),
+        _target(row, row.goal),
         result.verdict,
         _pair(result, "faults"),
         _pair(result, "peak"),
     )
+
+
+def _target(row: Row, value: float | None) -> str:
+    """A bar or goal: of a ratio, or without a peer of the figure itself."""
+    if value is None:
+        return ""
+    sign = "≤" if row.better == "lower" else "≥"
+    return f"{sign} {number(value) if row.peer is not None else quantity(value, row.unit)}"
 
 
 def number(value: float) -> str:

@@ -260,6 +260,12 @@ def test_the_whole_table_has_every_row_and_column() -> None:
     assert all(len(cells(row)) == len(HEADINGS) for row in planted_results()[0].rows)
 
 
+def test_a_figure_that_stands_alone_is_judged_in_its_unit() -> None:
+    alone = judge(Row("cpu", "ours", None, 7000, 500), [4660.0], Side(4660.0, None, None), None)
+    shown = dict(zip(HEADINGS, cells(alone), strict=True))
+    assert (shown["membuf"], shown["bar"], shown["goal"]) == ("4.66 µs", "≤ 7 µs", "≤ 500 ns")
+
+
 @pytest.mark.parametrize(("width", "wanted"), [(79, "narrow"), (160, "wide")])
 def test_the_terminals_table_fits_it(width: int, wanted: str) -> None:
     output = io.StringIO()

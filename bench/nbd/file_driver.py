@@ -1,0 +1,35 @@
+"""A disk that is a file, as a driver: every request is received, sent on, and seen on its way back.
+
+membuf serve bench/nbd/file_driver.py --set path=PATH [--set direct=yes] --nbd URI
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import membuf
+from membuf.request.disk import Disk
+
+
+def make(path: str, direct: str = "no") -> Disk:
+    """The disk over a file.
+
+    Args:
+        path: Of the file.
+        direct: `yes` to go past the page cache.
+    """
+    file = membuf.open_target(f"file:{path}", direct=direct == "yes")
+    block = 4096 if direct == "yes" else 1
+    disk = Disk("file", membuf.DIRECT, size=file.size, block_size=block, lower=file)
+
+    @disk.on_read
+    @disk.on_write
+    @disk.on_flush
+    def pass_on(request: Any) -> None:
+        request.format_current_type()
+        request.send(passed)
+
+    def passed(request: Any, _: Any, params: Any, __: Any) -> None:
+        request.complete(params.status, params.information)
+
+    return disk
