@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import membuf
-from membuf.request.disk import Disk
+from membuf.request import ReceivedRequest
 
 
-def make(path: str, direct: str = "no") -> Disk:
+def open(path: str, direct: str = "no") -> membuf.Disk:  # noqa: A001 - what `membuf serve` calls
     """The disk over a file.
 
     Args:
@@ -20,12 +20,12 @@ def make(path: str, direct: str = "no") -> Disk:
     """
     file = membuf.open_target(f"file:{path}", direct=direct == "yes")
     block = 4096 if direct == "yes" else 1
-    disk = Disk("file", membuf.DIRECT, size=file.size, block_size=block, lower=file)
+    disk = membuf.Disk("file", membuf.DIRECT, size=file.size, block_size=block, lower=file)
 
     @disk.on_read
     @disk.on_write
     @disk.on_flush
-    def pass_on(request: Any) -> None:
+    def pass_on(request: ReceivedRequest) -> None:
         request.format_current_type()
         request.send(passed)
 
