@@ -89,6 +89,15 @@ class Handle:
         finally:
             self._left()
 
+    def hold(self) -> None:
+        """Keep the file from its end, for packets that do not come through the handle."""
+        with self._lock:
+            self._flying += 1
+
+    def let_go(self) -> None:
+        """End a `hold`."""
+        self._left()
+
     def __enter__(self) -> Self:
         return self
 

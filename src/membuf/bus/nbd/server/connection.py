@@ -1,0 +1,219 @@
+"""One client of a server, from its first byte to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from membuf.base.errors import MembufError
+from membuf.bus.nbd._channel import Channel, Command
+from membuf.bus.nbd.server.negotiation import HangUpError, Negotiation, Session, Steps
+from membuf.bus.nbd.server.operations import Operations
+from membuf.bus.nbd.server.stream import Stream
+
+if TYPE_CHECKING:
+    from membuf.bus.nbd.server.server import Shared
+    from membuf.request.irp import Irp
+    from membuf.request.originator import Handle
+
+
+class Connection:
+    """A client's connection.
+
+    Args:
+        shared: what all connections of the server share.
+        client: the socket, non-blocking.
+        peer: what reports call it.
+
+    Attributes:
+        peer: what reports call it.
+        session: what was agreed on; None while it negotiates.
+    """
+
+    def __init__(self, shared: Shared, client: socket.socket, peer: str) -> None:
+        self._shared = shared
+        self._stream = Stream(client)
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[str] = self._loop.create_future()
+        self._channel: Channel | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seen = 0
+        self._stalled_for = 0.0
+        self._reading = False
+        self.peer = peer
+        self.session: Session | None = None
+
+    async def run(self) -> str:
+        """Serve the client to its end; why it ended, "" where that was its wish."""
+        try:
+            async with asyncio.timeout(self._shared.limits.handshake_seconds):
+                self.session = await self._negotiate()
+            return await self._transmit(self.session)
+        except HangUpError as error:
+            return "" if error.polite else str(error)
+        except TimeoutError:
+            return f"it took more than {self._shared.limits.handshake_seconds} s to negotiate"
+        except ssl.SSLError as error:
+            return f"TLS: {error.reason or error}"
+        except (EOFError, OSError) as error:
+            return f"the connection was lost in the negotiation: {error}"
+        finally:
+            self._stream.socket.close()
+
+    async def _negotiate(self) -> Session:
+        shared = self._shared
+        steps: Steps = Negotiation(shared.exports, shared.tls_mode).steps()
+        answer: bytes | None = None
+        while True:
+            try:
+                step = steps.send(answer)  # type: ignore[arg-type]
+            except StopIteration as end:
+                session: Session = end.value
+                return session
+            answer = b""
+            if isinstance(step, int):
+                answer = await self._stream.receive(step)
+            elif isinstance(step, bytes):
+                await self._stream.send(step)
+            elif shared.tls_context is not None:
+                await self._stream.start_tls(shared.tls_context)
+
+    # ---- transmission ---------------------------------------------------------------------------
+
+    async def _transmit(self, session: Session) -> str:
+        try:
+            handle = session.export.open()
+        except MembufError as error:
+            return f"the device does not let itself be opened: {error}"
+        if handle is not None:
+            handle.hold()  # its packets are on their way without its knowing
+        try:
+            return await self._serve(session, handle)
+        finally:
+            if handle is not None:
+                handle.close()
+            await self._end_packets()
+            if handle is not None:
+                handle.let_go()
+
+    async def _serve(self, session: Session, handle: Handle | None) -> str:
+        file = None if handle is None else handle.file
+        submit = self._shared.submitter(session.export)
+        self._operations = Operations(session.export, submit, file)
+        self._channel = channel = self._make_channel(session, submit, file)
+        try:
+            self.resume()
+            if self._shared.draining:
+                channel.drain()
+            else:
+                channel.readable()  # what came behind the negotiation
+            return await self._over
+        finally:
+            channel.close()
+            self.pause()
+            self._loop.remove_writer(self._fd)
+
+    def _make_channel(self, session: Session, submit: Callable[[Irp], None], file: object) -> Channel:
+        shared, export, stream = self._shared, session.export, self._stream
+        limits = shared.limits
+        smallest, _, largest = export.block_sizes
+        self._fd = stream.socket.fileno()
+        return Channel(
+            self,
+            self._fd,
+            threading.get_ident(),
+            submit,
+            shared.buffers,
+            shared.counters,
+            attach=export.attach,
+            tls=stream.socket if stream.secure else None,
+            size=export.size,
+            smallest=smallest,
+            largest=largest,
+            readonly=export.readonly,
+            structured=session.structured,
+            status=session.allocation,
+            write_through=export.write_through,
+            clear=export.device is not None,
+            file=file,
+            depth=export.stack_depth,
+            most_commands=limits.requests,
+            most_bytes=limits.bytes,
+        )
+
+    async def _end_packets(self) -> None:
+        """Wait until nothing of the client is on its way."""
+        channel = self._channel
+        while channel is not None and channel.commands:
+            self._gone = self._loop.create_future()
+            await asyncio.wait([self._gone], timeout=0.05)
+
+    def look(self, seconds: float) -> None:
+        """Some time has passed: a client that is waited for without end is dropped."""
+        channel = self._channel
+        if channel is None or channel.closed:
+            return
+        if not channel.waits or channel.progress != self._seen:
+            self._seen, self._stalled_for = channel.progress, 0.0
+            return
+        self._stalled_for += seconds
+        if self._stalled_for >= self._shared.limits.stall_seconds:
+            self.over(f"the client has stood still for {self._stalled_for:.0f} s")
+
+    def drain(self) -> None:
+        """Take no further command, and end when all are answered."""
+        if self._channel is not None:
+            self._channel.drain()
+
+    # ---- what the channel tells -----------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Read no further."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._reading and self._channel is not None:
+            self._reading = True
+            self._loop.add_reader(self._fd, self._channel.readable)
+
+    def watch_writing(self, yes: bool) -> None:
+        """Whether to tell when the socket takes bytes again."""
+        if not yes:
+            self._loop.remove_writer(self._fd)
+        elif self._channel is not None:
+            self._loop.add_writer(self._fd, self._channel.writable)
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Call it on the loop, soon."""
+        self._loop.call_soon(function)
+
+    def soon_from_elsewhere(self, function: Callable[[], object]) -> None:
+        """Call it on the loop, from another thread."""
+        self._loop.call_soon_threadsafe(function)
+
+    def perform(self, command: Command) -> None:
+        """Do what is more than one packet."""
+        task = self._loop.create_task(self._perform(command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _perform(self, command: Command) -> None:
+        error, status = await self._operations.perform(command)
+        if self._channel is not None:
+            self._channel.conclude(command, error, status)
+
+    def report(self, error: BaseException) -> None:
+        """What is served failed in a way that it should not."""
+        self._shared.report(error, f"serving {self.peer}")
+
+    def over(self, reason: str) -> None:
+        """The connection ends."""
+        if not self._over.done():
+            self._over.set_result(reason)

@@ -1,0 +1,204 @@
+"""Exports: what a server serves, as it was found when the server opened it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from membuf._native import Memory
+from membuf.base import status as st
+from membuf.base.errors import InvalidParameterError, MembufError
+from membuf.bus.device import DeviceTarget
+from membuf.bus.nbd import protocol as nbd
+from membuf.bus.nbd.protocol import Flag
+from membuf.mdl import Mdl
+from membuf.request import storage
+from membuf.request.device import Device
+from membuf.request.disk import Disk
+from membuf.request.io_type import IoType
+from membuf.request.irp import Irp
+from membuf.request.storage import Range
+from membuf.target.target import Target
+
+if TYPE_CHECKING:
+    from membuf.request.originator import Handle
+
+PREFERRED: Final = 4096
+_ANSWER_BYTES: Final = 64 * 1024
+_NOT_KNOWN: Final = (st.STATUS_INVALID_DEVICE_REQUEST, st.STATUS_NOT_SUPPORTED)
+
+Served = Device | Target
+Finish = Callable[[Irp], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is served under a name.
+
+    Attributes:
+        name: its name.
+        served: the device or target.
+        size: its bytes.
+        readonly: whether clients may not write.
+        block_sizes: smallest, preferred and largest transfer, in bytes.
+        trims, zeros, tells: whether what is served trims, makes zeros, and tells where data is.
+        write_through: whether it makes a write durable itself where that is asked for.
+        description: in words, for who lists exports.
+    """
+
+    name: str
+    served: Served
+    size: int
+    readonly: bool
+    block_sizes: tuple[int, int, int]
+    trims: bool
+    zeros: bool
+    tells: bool
+    write_through: bool
+    description: str = ""
+
+    def flags(self, *, structured: bool) -> int:
+        """Its transmission flags.
+
+        Every client sees the same bytes and a flush is one for all of them, so several connections
+        of one client are no problem.
+        """
+        flags = Flag.HAS_FLAGS | Flag.SEND_FLUSH | Flag.SEND_FUA | Flag.SEND_CACHE
+        flags |= Flag.CAN_MULTI_CONN
+        if structured:
+            flags |= Flag.SEND_DF
+        if self.readonly:
+            return int(flags | Flag.READ_ONLY)
+        flags |= Flag.SEND_WRITE_ZEROES | Flag.SEND_FAST_ZERO
+        return int(flags | Flag.SEND_TRIM if self.trims else flags)
+
+    # ---- packets --------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> Device | None:
+        """What is served, where it is a device."""
+        return self.served if isinstance(self.served, Device) else None
+
+    @property
+    def submit(self) -> Callable[[Irp], None]:
+        """What takes its packets."""
+        served = self.served
+        return served.submit if isinstance(served, Device) else served.forward
+
+    @property
+    def stack_depth(self) -> int:
+        """How many drivers a packet passes."""
+        return self.served.stack_depth
+
+    @property
+    def attach(self) -> Callable[[Irp, Memory], Finish] | None:
+        """What gives a packet its memory, where that is not simply its system buffer."""
+        device = self.device
+        if device is None or device.io_type is IoType.BUFFERED:
+            return None
+        return _attach_pages if device.io_type is IoType.DIRECT else _attach_pointer
+
+    def open(self) -> Handle | None:
+        """Open the device for a client; what is no device needs no opening.
+
+        Raises:
+            MembufError: it does not let itself be opened.
+        """
+        device = self.device
+        return None if device is None else device.open(mode="kernel")
+
+
+def _attach_pages(irp: Irp, memory: Memory) -> Finish:
+    """Its own pages are there to stay: nothing has to be locked."""
+    mdl = Mdl(memory.buffer[: irp.length])
+    mdl.build_nonpaged()
+    irp.mdl = mdl
+
+    def finish(irp: Irp) -> None:
+        irp.mdl = None
+        mdl.end()
+
+    return finish
+
+
+def _attach_pointer(irp: Irp, memory: Memory) -> Finish:
+    irp.user_buffer = memory.buffer[: irp.length]
+
+    def finish(irp: Irp) -> None:
+        irp.user_buffer = None
+
+    return finish
+
+
+# ---- opening -------------------------------------------------------------------------------------
+
+
+async def open_export(
+    name: str, served: Served, *, readonly: bool = False, largest: int = nbd.LARGEST_PAYLOAD
+) -> Export:
+    """Find out what there is to know of a device or target; it answers control requests.
+
+    What a target knows is asked with empty ranges, which change nothing.
+
+    Raises:
+        InvalidParameterError: it is no disk: it has no length, or no offsets.
+    """
+    target = DeviceTarget(served) if isinstance(served, Device) else served
+    try:
+        size = await _length_of(target, name)
+        readonly = readonly or not await _is_writable(target)
+        nothing = Range(0, 0)
+        smallest = target.offset_alignment
+        return Export(
+            name=name,
+            served=served,
+            size=size // smallest * smallest,
+            readonly=readonly,
+            block_sizes=(smallest, max(smallest, _preferred(served)), largest),
+            trims=not readonly and await _knows(target, storage.TRIM, storage.trim_input([nothing])),
+            zeros=not readonly and await _knows(target, storage.ZERO, storage.zero_input(nothing)),
+            tells=await _knows(target, storage.ALLOCATED, storage.allocated_input(nothing)),
+            write_through=isinstance(served, Disk) and served.write_through,
+            description=target.name or "",
+        )
+    finally:
+        if target is not served:
+            target.close()
+
+
+def _preferred(served: Served) -> int:
+    return served.preferred_size if isinstance(served, Disk) else PREFERRED
+
+
+async def _length_of(target: Target, name: str) -> int:
+    output = bytearray(8)
+    try:
+        await target.ioctl_async(storage.GET_LENGTH, None, output)
+    except MembufError as error:
+        if error.status not in _NOT_KNOWN:
+            raise
+        raise InvalidParameterError(
+            f"{target.name} cannot be served as {name!r}: it has no length. Serve a disk: a "
+            "membuf.Disk, a target with offsets, or a device that answers "
+            "IOCTL_DISK_GET_LENGTH_INFO"
+        ) from error
+    return storage.length_of(output)
+
+
+async def _is_writable(target: Target) -> bool:
+    try:
+        await target.ioctl_async(storage.IS_WRITABLE)
+    except MembufError as error:
+        return error.status in _NOT_KNOWN
+    return True
+
+
+async def _knows(target: Target, code: int, data: bytes) -> bool:
+    output = bytearray(16) if code == storage.ALLOCATED else None
+    try:
+        await target.ioctl_async(code, data, output)
+    except MembufError:
+        return False
+    return True
+
