@@ -26,6 +26,7 @@ import membuf
 import membuf.bus
 from membuf.base import status as st
 from membuf.base.errors import from_errno
+from membuf.request import storage
 from membuf.target.filters import Filter, Pause, Send, Steps
 from membuf.target.filters.base import Options, Transfer
 from membuf.target.filters.options import error_number, seconds, whole
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from membuf.target import Target
 
 FLUSH = 9
+REPEATABLE = (*storage.DESCRIBING, storage.TRIM, storage.ZERO, storage.ALLOCATED)
 
 
 def errors(text: str) -> frozenset[int]:
@@ -61,8 +63,8 @@ class Retries(NamedTuple):
 class Retry(Filter):
     """Sends a transfer again that failed with an error that may pass.
 
-    Control requests and streams are tried once: whether such a thing can be done twice only its
-    sender knows.
+    Streams, and control requests that are not those of disks, are tried once: whether such a thing
+    can be done twice only its sender knows.
 
     Args:
         lower: the target below.
@@ -102,33 +104,41 @@ class Retry(Filter):
 
     def steps(self, transfer: Transfer) -> Steps:
         """Send it on, and on."""
-        tries = 1 if self.stream or transfer.verb == "control" else self._tries
-        for number in range(1, tries):
+        tries = self._tries if self._may_repeat(transfer) else 1
+        number = 1
+        while True:
             try:
-                count = yield self._attempt(transfer, number)
+                count = yield from self._send(transfer, number)
             except membuf.MembufError as error:
-                if not self._may_pass(error):
+                may_pass = self._may_pass(error)
+                if not may_pass or number == tries:
+                    self._count(given_up=may_pass and tries > 1)
                     raise
             else:
                 self._count(recovered=number > 1)
                 return count
             self._count(retries=1)
             yield Pause(min(self._wait * 2 ** (number - 1), self._most))
-        try:
-            count = yield self._attempt(transfer, tries)
-        except membuf.MembufError as error:
-            self._count(given_up=tries > 1 and self._may_pass(error))
-            raise
-        self._count(recovered=tries > 1)
-        return count
+            number += 1
 
-    def _attempt(self, transfer: Transfer, number: int) -> Send:
-        """What is sent: at first the transfer as it is, later one that is made anew."""
+    def _may_repeat(self, transfer: Transfer) -> bool:
+        if transfer.control is not None:
+            return transfer.control.code in REPEATABLE
+        return not self.stream
+
+    def _send(self, transfer: Transfer, number: int) -> Steps:
+        """Send it: at first as it is, later made anew, since nothing can be sent twice."""
         if number == 1:
-            return transfer.down()
-        if transfer.kind == FLUSH:
-            return Send(self.lower, FLUSH)
-        return Send(self.lower, transfer.kind, transfer.views(), transfer.offset)
+            return (yield transfer.down())
+        if transfer.control is None:
+            if transfer.kind == FLUSH:
+                return (yield Send(self.lower, FLUSH))
+            return (yield Send(self.lower, transfer.kind, transfer.views(), transfer.offset))
+        packet = self.lower.make_control_packet(transfer.control)
+        try:
+            return (yield Send.made(self.lower, packet))
+        finally:
+            packet.release()
 
     def _may_pass(self, error: membuf.MembufError) -> bool:
         return getattr(error, "errno", None) in self._on or error.status in self._statuses

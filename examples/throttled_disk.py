@@ -9,7 +9,8 @@ A coroutine handler may wait as long as it likes: others run meanwhile, so a hun
 
 Filters do the same by name, without a driver; they are what to use when nothing else is needed:
 
-    membuf serve "delay(time=5ms)+rate(limit=10MiB/s)+error(rate=1%)+ram:64MiB" --nbd ...
+    membuf serve "delay(time=5ms)+rate(limit=10MiB/s)+error(rate=1%,on=read|write)+ram:64MiB" \
+        --nbd "nbd+unix:///?socket=slow.sock"
 
 To try next: a latency that grows with the distance to the last offset, as a hard disk has; an error
 that stays at its place (keep the bad offsets in a set).

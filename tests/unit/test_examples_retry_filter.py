@@ -84,7 +84,7 @@ def test_which_errors_are_worth_another_try(options: str, kind: str, retries: in
 
 
 def test_a_faulty_disk_becomes_a_good_one() -> None:
-    name = "retry(tries=60,wait=1us,most=2us)+error(rate=50%,seed=3,on=read|write|flush)+ram:1MiB"
+    name = "retry(tries=60,wait=1us,most=2us)+error(rate=50%,seed=3)+ram:1MiB"
     with membuf.open_target(name) as target:
         Model(target, seed=7).run(100)
         assert target.retries.retries > 20
@@ -112,13 +112,35 @@ def test_what_a_device_answers_is_tried_again_by_its_status() -> None:
     device.delete()
 
 
-def test_a_control_request_is_tried_once() -> None:
-    with faulty() as target:
-        target.lower.trigger()
-        with pytest.raises(membuf.MembufError):
-            target.trim(0, 4096)
+@pytest.mark.parametrize("passed", [False, True])
+def test_control_requests_of_disks_are_tried_again(passed: bool) -> None:
+    with faulty() as lower:
+        device = membuf.Device("passes", lower=lower, filter=True)
+        with membuf.open_target("device:passes") as upper:
+            target = upper if passed else lower
+            target.write(b"x" * 8192, 0)
+            for ask in (
+                lambda: target.trim(0, 4096) is None,
+                lambda: target.zero(4096, 4096) is None,
+                lambda: [extent.data for extent in target.extents()] == [False],
+            ):
+                lower.lower.trigger(2)
+                assert ask()
+        assert lower.retries == example.Retries(retries=6, recovered=3)
+        device.delete()
+
+
+def test_other_control_requests_are_tried_once() -> None:
+    device = membuf.Device("busy")
+    device.on_ioctl(lambda request: request.complete(st.STATUS_DEVICE_BUSY))
+    with membuf.open_target("retry(wait=1us)+device:busy") as target:
+        with pytest.raises(membuf.MembufError, match="DEVICE_BUSY"):
+            target.ioctl(0x222000)
         assert target.retries == example.Retries()
-        target.trim(0, 4096)
+        with pytest.raises(membuf.MembufError, match="DEVICE_BUSY"):
+            target.trim(0, 4096)
+        assert target.retries == example.Retries(retries=2, given_up=1)
+    device.delete()
 
 
 def test_a_stream_is_tried_once() -> None:
