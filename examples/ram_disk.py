@@ -27,10 +27,15 @@ def open(size: str = "64MiB") -> membuf.Disk:  # noqa: A001 - what `membuf serve
     length = size_of(size)
     if not length:
         raise ValueError("size must be above 0")
-    store = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    view = memoryview(store)
-    written = bytearray(-(-length // BLOCK))  # 1 for each block that is no hole
     disk = membuf.Disk("ram", size=length)
+    attach(disk, mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    return disk
+
+
+def attach(disk: membuf.Disk, store: mmap.mmap) -> None:
+    """Give the disk its handlers."""
+    view = memoryview(store)
+    written = bytearray(-(-len(store) // BLOCK))  # 1 for each block that is no hole
 
     @disk.on_read
     def read(request: ReceivedRequest) -> None:
@@ -65,5 +70,3 @@ def open(size: str = "64MiB") -> membuf.Disk:  # noqa: A001 - what `membuf serve
         while (block := written.find(1, block, stop)) >= 0:
             yield membuf.Extent(block * BLOCK, BLOCK, data=True)
             block += 1
-
-    return disk

@@ -187,7 +187,14 @@ def test_waits_grow_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_a_target_like_others(tmp_path: Path) -> None:
     image = tmp_path / "disk.img"
     image.write_bytes(bytes(1 << 20))
-    check_target(lambda: membuf.open_target(f"retry+file:{image}"))
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(membuf.open_target(f"retry+file:{image}"))
+        return made[-1]
+
+    check_target(make)
+    assert {target.retries for target in made} == {example.Retries()}
 
 
 def test_it_is_opened_by_settings() -> None:
