@@ -8,7 +8,6 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, SupportsIndex
 
 from membuf._native import Object
@@ -205,7 +204,8 @@ class FileTarget(Target):
             return
         # The system has no other way to do it than to have a thread wait for it.
         if loop is not None and packet.callback is not None:
-            packet.callback = partial(loop.call_soon_threadsafe, packet.callback)
+            told = packet.callback
+            packet.callback = lambda packet: loop.call_soon_threadsafe(told, packet)
         with self._changed:
             if self._workers is None:
                 self._workers = ThreadEngine(maximum=_WORKERS)

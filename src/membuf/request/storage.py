@@ -253,7 +253,7 @@ class Storage(Described, Protocol):
         ...
 
 
-def perform(disk: Storage | Described, code: int, data: bytes, room: int) -> tuple[bytes, st.Status]:
+def perform(disk: Storage, code: int, data: bytes, room: int) -> tuple[bytes, st.Status]:
     """Carry out a control request on what stores the bytes.
 
     Args:

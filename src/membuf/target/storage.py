@@ -158,12 +158,18 @@ def perform(disk: storage.Storage, control: Control) -> tuple[st.Status, int]:
     Raises:
         MembufError: what it ended with.
     """
-    output = control.output
-    answer, status = storage.perform(disk, control.code, _input(control), output.length)
+    room = control.output.length
+    answer, status = storage.perform(disk, control.code, _input(control), room)
+    return status, put_answer(control, answer)
+
+
+def put_answer(control: Control, answer: bytes) -> int:
+    """Put the answer to a control request into its output; the count of bytes."""
     if answer:
+        output = control.output
         view = memoryview(output.memory).cast("B")
         view[output.offset : output.offset + len(answer)] = answer
-    return status, len(answer)
+    return len(answer)
 
 
 def _input(control: Control) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+import importlib as _importlib
+import typing as _typing
 
 from membuf.bus.nbd.uri import NbdUri, parse_uri
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from membuf.bus.nbd.server.limits import Limits
     from membuf.bus.nbd.server.server import Server, ServerStatistics
 
@@ -19,7 +19,7 @@ __all__ = [
     "parse_uri",
 ]
 
-_LATER: Final = {
+_LATER: _typing.Final = {
     "Limits": "membuf.bus.nbd.server.limits",
     "Server": "membuf.bus.nbd.server.server",
     "ServerStatistics": "membuf.bus.nbd.server.server",
@@ -27,8 +27,8 @@ _LATER: Final = {
 """Names whose modules load asyncio, sockets or TLS: when they are first asked for."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    value = globals()[name] = getattr(_importlib.import_module(_LATER[name]), name)
     return value

@@ -305,7 +305,7 @@ cdef class Channel:
     cdef readonly bint draining
     cdef readonly bint closed
     cdef readonly Py_ssize_t commands
-    cdef readonly size_t bytes
+    cdef readonly size_t byte_count
     cdef public uint64_t progress  # bytes received and sent
 
     def __cinit__(
@@ -429,7 +429,7 @@ cdef class Channel:
             elif self.writing is not None:
                 if not self.collect():
                     break
-            elif self.commands >= self.most_commands or self.bytes >= self.most_bytes:
+            elif self.commands >= self.most_commands or self.byte_count >= self.most_bytes:
                 self.pause()
                 break
             elif self.draining:
@@ -503,7 +503,7 @@ cdef class Channel:
         if command.kind < COMMANDS:
             counters.commands[command.kind] += 1
         if command.kind <= COMMAND_WRITE:
-            self.bytes += command.length
+            self.byte_count += command.length
 
     cdef int begin_command(self, Command command) except -1:
         cdef int error = self.refusal(command)
@@ -809,7 +809,7 @@ cdef class Channel:
         self.commands -= 1
         self.counters.in_flight -= 1
         if command.kind <= COMMAND_WRITE:
-            self.bytes -= command.length
+            self.byte_count -= command.length
         command.let_go()
         return 0
 
@@ -823,7 +823,7 @@ cdef class Channel:
         return 0
 
     cdef bint has_room(self) noexcept:
-        return self.commands <= self.most_commands // 2 and self.bytes <= self.most_bytes // 2
+        return self.commands <= self.most_commands // 2 and self.byte_count <= self.most_bytes // 2
 
     cdef int resume(self) except -1:
         self.paused = False

@@ -15,7 +15,7 @@ from membuf.request import storage
 from membuf.target.filters.base import Filter, Options, Transfer
 from membuf.target.filters.course import Send, Steps, Turn, Turns
 from membuf.target.filters.options import size
-from membuf.target.storage import perform
+from membuf.target.storage import put_answer
 from membuf.target.target import FLUSH, READ, WRITE
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ class Cow(Filter):
             return (yield Send(self._overlay, FLUSH))
         control = transfer.control
         if control is not None and control.code in storage.DESCRIBING:
-            return perform(self, control)[1]
+            answer = storage.describe(self, control.code, control.output.length)
+            return put_answer(control, answer)
         if control is not None and control.code in _OF_WHAT_LIES_BELOW:
             raise from_status(
                 st.STATUS_INVALID_DEVICE_REQUEST,

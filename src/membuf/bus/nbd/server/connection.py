@@ -78,7 +78,10 @@ class Connection:
             if isinstance(step, int):
                 answer = await self._stream.receive(step)
             elif isinstance(step, bytes):
-                await self._stream.send(step)
+                try:
+                    await self._stream.send(step)
+                except OSError as error:
+                    steps.throw(error)
             elif shared.tls_context is not None:
                 await self._stream.start_tls(shared.tls_context)
 

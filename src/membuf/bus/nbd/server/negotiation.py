@@ -4,13 +4,15 @@
                                          \\-> ABORT, or something that is no NBD: the connection ends
 
 A negotiation is a generator. It yields what is to be done: a number of bytes to receive (they are
-sent into it), bytes to send, or `START_TLS`. It returns the `Session` that was agreed on.
+sent into it), bytes to send (the error is raised in it where that fails), or `START_TLS`. It
+returns the `Session` that was agreed on.
 
 Source: the NBD project's protocol document, "Option haggling" and "Option types".
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -81,6 +83,17 @@ class Negotiation:
         self._exports = exports
         self._tls = tls
         self._secure = False
+        self._answers: Mapping[int, Callable[[int, bytes], Answers]] = {
+            Option.EXPORT_NAME: self._export_name,
+            Option.ABORT: self._abort,
+            Option.LIST: self._list,
+            Option.STARTTLS: self._start_tls,
+            Option.INFO: self._info,
+            Option.GO: self._info,
+            Option.STRUCTURED_REPLY: self._structured_reply,
+            Option.LIST_META_CONTEXT: self._meta_context,
+            Option.SET_META_CONTEXT: self._meta_context,
+        }
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -121,19 +134,20 @@ class Negotiation:
                 raise HangUpError("TLS is required, and the client did not ask for it")
             yield _reply(option, Reply.ERR_TLS_REQD, b"this server requires TLS")
             return None
-        answer = _ANSWERS.get(option)
+        answer = self._answers.get(option)
         if answer is None:
             yield _reply(option, Reply.ERR_UNSUP, b"there is no such option here")
             return None
         if option in _WITHOUT_DATA and data:
             yield _reply(option, Reply.ERR_INVALID, b"this option takes no data")
             return None
-        return (yield from answer(self, option, data))
+        return (yield from answer(option, data))
 
     # ---- options --------------------------------------------------------------------------------
 
     def _abort(self, option: int, _: bytes) -> Answers:
-        yield _reply(option, Reply.ACK)
+        with contextlib.suppress(OSError):  # who says goodbye need not wait for an answer
+            yield _reply(option, Reply.ACK)
         raise HangUpError("the client aborted the negotiation", polite=True)
 
     def _list(self, option: int, _: bytes) -> Answers:
@@ -225,19 +239,6 @@ class Negotiation:
         return self._structured and self._context_of == name.decode(errors="replace")
 
 
-Answer = Callable[[Negotiation, int, bytes], Answers]
-
-_ANSWERS: Final[Mapping[int, Answer]] = {
-    Option.EXPORT_NAME: Negotiation._export_name,  # noqa: SLF001
-    Option.ABORT: Negotiation._abort,  # noqa: SLF001
-    Option.LIST: Negotiation._list,  # noqa: SLF001
-    Option.STARTTLS: Negotiation._start_tls,  # noqa: SLF001
-    Option.INFO: Negotiation._info,  # noqa: SLF001
-    Option.GO: Negotiation._info,  # noqa: SLF001
-    Option.STRUCTURED_REPLY: Negotiation._structured_reply,  # noqa: SLF001
-    Option.LIST_META_CONTEXT: Negotiation._meta_context,  # noqa: SLF001
-    Option.SET_META_CONTEXT: Negotiation._meta_context,  # noqa: SLF001
-}
 _IN_THE_CLEAR: Final = (Option.STARTTLS, Option.ABORT)
 _WITHOUT_DATA: Final = (Option.ABORT, Option.LIST, Option.STARTTLS, Option.STRUCTURED_REPLY)
 
@@ -272,8 +273,9 @@ def _queries(data: bytes) -> list[bytes] | None:
 
 def _wants_allocation(queries: list[bytes], *, setting: bool) -> bool:
     """Whether one of the queries names the context; a list may ask for all of a namespace."""
-    known = {nbd.ALLOCATION.encode()} | (set() if setting else {b"base:"})
-    return bool(known.intersection(queries)) or (not setting and not queries)
+    if nbd.ALLOCATION.encode() in queries:
+        return True
+    return not setting and (not queries or b"base:" in queries)
 
 
 def _no_piece(_: Export) -> bytes | None:

@@ -14,7 +14,7 @@ from membuf.base.errors import MembufError, from_status
 from membuf.base.status import Status, nt_error
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.protocol import Command, CommandFlag
-from membuf.bus.nbd.server.export import Export
+from membuf.bus.nbd.server.export import Export, Finish
 from membuf.bus.nbd.server.negotiation import CONTEXT_ID
 from membuf.request import storage
 from membuf.request.attaching import attach_control, nothing
@@ -142,9 +142,9 @@ class Operations:
             for offset in _steps(range):
                 length = min(_PIECE, range.offset + range.length - offset)
                 irp = self._irp(kind, offset=offset, length=length)
+                finish: Finish = nothing
                 if attach is None:
                     irp.system_buffer = memory
-                    finish = nothing
                 else:
                     finish = attach(irp, memory)
                 try:

@@ -64,6 +64,11 @@ class ServerStatistics:
         errors: commands that were answered with an error.
         in_flight, peak_in_flight: commands on their way, now and at most.
         seconds: since it began to listen.
+
+    >>> import membuf
+    >>> with membuf.open_target("null:1MiB") as disk:
+    ...     Server(disk, "nbd://localhost").statistics().connections
+    0
     """
 
     connections: int

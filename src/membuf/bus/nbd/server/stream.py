@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Stream:
         done = 0
         while done < count:
             view = memoryview(data)[done:]
-            got = await self._attempt(lambda view=view: self.socket.recv_into(view))
+            got = await self._attempt(partial(self._receive_into, view))
             if not got:
                 raise EOFError("the connection was closed")
             done += got
@@ -47,7 +48,7 @@ class Stream:
         """All of the bytes."""
         view = memoryview(data)
         while view:
-            sent = await self._attempt(lambda view=view: self.socket.send(view))
+            sent = await self._attempt(partial(self._send, view))
             view = view[sent:]
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -62,6 +63,12 @@ class Stream:
         self.socket = secured
         await self._attempt(secured.do_handshake)
         self.secure = True
+
+    def _receive_into(self, view: memoryview) -> int:
+        return self.socket.recv_into(view)
+
+    def _send(self, view: memoryview) -> int:
+        return self.socket.send(view)
 
     async def _attempt(self, function: Callable[[], T]) -> T:
         while True:
