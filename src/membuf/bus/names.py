@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from membuf.base.errors import InvalidParameterError
@@ -33,8 +34,12 @@ class Name(NamedTuple):
     rest: str
 
 
-def parse(uri: str) -> Name:
+def parse(uri: str, schemes: Collection[str] = ()) -> Name:
     """Take a target's name apart.
+
+    Args:
+        uri: the name.
+        schemes: those with a plus in them, which would else end a filter's name.
 
     Raises:
         InvalidParameterError: a filter's options are not written as they are to be.
@@ -42,11 +47,14 @@ def parse(uri: str) -> Name:
     >>> parse("log+error(kind=eio,rate=0.1)+file:a+b(c).img")
     Name(layers=(Layer(name='log', options=()), Layer(name='error', options=(('kind', 'eio'), \
 ('rate', '0.1')))), scheme='file', rest='a+b(c).img')
+    >>> parse("log+nbd+unix:///x?socket=/s", ["nbd+unix"])
+    Name(layers=(Layer(name='log', options=()),), scheme='nbd+unix', rest='///x?socket=/s')
     """
     layers: list[Layer] = []
     start = 0
     while True:
-        end = _end(uri, start, "+:")
+        colon = _end(uri, start, ":")
+        end = colon if uri[start:colon] in schemes else _end(uri, start, "+:")
         if end == len(uri):
             return Name(tuple(layers), "", uri[start:])
         if uri[end] == ":":

@@ -23,7 +23,7 @@ def register_scheme(scheme: str, opener: Opener) -> None:
     """Have `open_target("scheme:rest", ...)` call `opener(rest, ...)`.
 
     Args:
-        scheme: letters, digits and dashes, without the colon.
+        scheme: letters, digits and dashes, without the colon; a plus may part two such words.
         opener: returns a target, open and started.
 
     Raises:
@@ -33,7 +33,8 @@ def register_scheme(scheme: str, opener: Opener) -> None:
     >>> open_target("demo-file:/dev/null", access="write").write(b"gone")
     4
     """
-    _check_name(scheme, "a scheme")
+    for word in scheme.split("+"):
+        _check_name(word, "a scheme", scheme)
     if _openers.setdefault(scheme, opener) is not opener:
         raise InvalidParameterError(f"the scheme {scheme!r} is taken by {_openers[scheme]!r}")
 
@@ -58,10 +59,17 @@ def register_filter(kind: type[Filter], maker: FilterMaker | None = None) -> Non
     4
     """
     name = kind.filter_name
-    _check_name(name, "a filter's name")
-    if _filters.setdefault(name, kind) is not kind:
-        raise InvalidParameterError(f"the filter {name!r} is taken by {_filters[name]!r}")
+    _check_name(name, "a filter's name", name)
+    taken = _filters.get(name)
+    if taken is not None and not _same(taken, kind):
+        raise InvalidParameterError(f"the filter {name!r} is taken by {taken!r}")
+    _filters[name] = kind
     _makers[name] = maker or kind
+
+
+def _same(one: type, other: type) -> bool:
+    """Whether two classes are one: a module that is loaded anew has its classes anew."""
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
 def open_target(uri: str, **options: Any) -> Target:
@@ -69,12 +77,15 @@ def open_target(uri: str, **options: Any) -> Target:
 
     A name is `SCHEME:REST`, with any number of filters before it, the outermost first:
     `FILTER+FILTER(OPTION=VALUE,OPTION=VALUE)+SCHEME:REST`. The first plus or colon that stands
-    outside parentheses ends a part; what follows the scheme's colon is taken as it is.
+    outside parentheses ends a part, unless the plus is a scheme's own (`nbd+unix:`); what follows
+    the scheme's colon is taken as it is.
 
     Args:
         uri: `file:PATH` (a file, block device, pipe or other special file), `fd:NUMBER` (an
             open descriptor, e.g. `fd:0` for standard input), `device:NAME` (a live
-            `membuf.Device` of this process), or one of these under filters: `log`, `delay`,
+            `membuf.Device` of this process), `ram:SIZE`, `null:SIZE`, `nbd://HOST:PORT/NAME` and
+            `nbd+unix:///NAME?socket=PATH` (a disk of an NBD server; `nbds` for TLS), or one of
+            these under filters: `log`, `delay`,
             `error`, `readonly`, `rate`, `stats`, `checksum`, `cow`.
         options: what the scheme takes; for files see `membuf.bus.file.open_file`.
 
@@ -94,7 +105,7 @@ def open_target(uri: str, **options: Any) -> Target:
     ...     target.lower.name
     '/dev/null'
     """
-    name = parse(uri)
+    name = parse(uri, [scheme for scheme in _openers if "+" in scheme])
     opener = _openers.get(name.scheme)
     if opener is None:
         known = ", ".join(f"{scheme}:" for scheme in sorted(_openers))
@@ -146,6 +157,6 @@ def _option(kind: type[Filter], name: str, text: str) -> Any:
         ) from error
 
 
-def _check_name(name: str, what: str) -> None:
-    if not name.replace("-", "").isalnum():
-        raise InvalidParameterError(f"{what} is letters, digits and dashes; got {name!r}")
+def _check_name(word: str, what: str, whole: str) -> None:
+    if not word.replace("-", "").isalnum():
+        raise InvalidParameterError(f"{what} is letters, digits and dashes; got {whole!r}")
