@@ -27,7 +27,7 @@ import membuf.bus
 from membuf.base import status as st
 from membuf.base.errors import from_errno
 from membuf.request import storage
-from membuf.target.filters import Filter, Pause, Send, Steps
+from membuf.target.filters import Filter, Pause, Steps
 from membuf.target.filters.base import Options, Transfer
 from membuf.target.filters.options import error_number, seconds, whole
 
@@ -108,7 +108,7 @@ class Retry(Filter):
         number = 1
         while True:
             try:
-                count = yield from self._send(transfer, number)
+                count = yield transfer.down()
             except membuf.MembufError as error:
                 may_pass = self._may_pass(error)
                 if not may_pass or number == tries:
@@ -125,20 +125,6 @@ class Retry(Filter):
         if transfer.control is not None:
             return transfer.control.code in REPEATABLE
         return not self.stream
-
-    def _send(self, transfer: Transfer, number: int) -> Steps:
-        """Send it: at first as it is, later made anew, since nothing can be sent twice."""
-        if number == 1:
-            return (yield transfer.down())
-        if transfer.control is None:
-            if transfer.kind == FLUSH:
-                return (yield Send(self.lower, FLUSH))
-            return (yield Send(self.lower, transfer.kind, transfer.views(), transfer.offset))
-        packet = self.lower.make_control_packet(transfer.control)
-        try:
-            return (yield Send.made(self.lower, packet))
-        finally:
-            packet.release()
 
     def _may_pass(self, error: membuf.MembufError) -> bool:
         return getattr(error, "errno", None) in self._on or error.status in self._statuses

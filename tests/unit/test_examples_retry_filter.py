@@ -34,9 +34,12 @@ async def later(target: Any, name: str, memory: Any) -> int:
     return count
 
 
+KINDS = "read|write|flush|control"
+
+
 def faulty(options: str = "wait=1us", kind: str = "eio") -> Any:
     """A retry filter over a target that fails when it is told to: `target.lower.trigger(n)`."""
-    return membuf.open_target(f"retry({options})+error(kind={kind})+ram:1MiB")
+    return membuf.open_target(f"retry({options})+error(kind={kind},on={KINDS})+ram:1MiB")
 
 
 @pytest.mark.parametrize("way", WAYS)

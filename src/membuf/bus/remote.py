@@ -177,7 +177,7 @@ class RemoteTarget(RelayTarget):
 
     def make_control_packet(self, control: Control) -> Packet:
         """Have what it is open to make the packet of a control request."""
-        return Passed(self._port, self._below().make_control_packet(control))
+        return Passed(self._port, self._below().make_control_packet(control), control)
 
     def make_irp_packet(self, irp: Any) -> Packet:
         """Have what it is open to make a packet that passes a received one on."""

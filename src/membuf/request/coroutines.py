@@ -22,17 +22,21 @@ class Runner:
     """Runs the coroutine handlers of a device.
 
     Args:
-        loop: the event loop; the running one if absent, and one on a thread of membuf's own where
-            none runs.
+        loop: the event loop; one on a thread of membuf's own if absent.
+        given: whether it is the one that was asked for, and no other will do.
     """
 
-    __slots__ = ("__weakref__", "_tasks", "loop")
+    __slots__ = ("__weakref__", "_given", "_tasks", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        if loop is None:
-            loop = asyncio._get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None, *, given: bool = False) -> None:
+        self._given = given
         self.loop = loop or _shared_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its loop, which nobody asked for by name, is closed."""
+        return not self._given and self.loop.is_closed()
 
     def is_here(self) -> bool:
         """Whether its loop runs on this thread."""

@@ -155,8 +155,10 @@ class Device(Powered):
         super().__init__(name, parent, on_cleanup, on_destroy)
         self.system_buffers = SystemBuffers()
         self._runner: Runner | None = None
-        if loop is not None or _loop_runs():
-            self._make_runner(loop)
+        if loop is not None:
+            self._runner = Runner(loop, given=True)
+        elif (running := _running_loop()) is not None:
+            self._make_runner(running)
         if name is not None:
             _devices[name] = self
 
@@ -508,7 +510,10 @@ class Device(Powered):
             return
         if result is not None and isinstance(result, CoroutineType):
             coroutine = cast("CoroutineType[Any, Any, object]", result)
-            (self._runner or self._make_runner(None)).run(coroutine, request)
+            runner = self._runner
+            if runner is None or runner.ended:
+                runner = self._make_runner(None)
+            runner.run(coroutine, request)
 
     def _call_back(self, callback: Callable[[Any], object]) -> Callable[[Any], None]:
         """The callback, with what it raises reported."""
@@ -525,12 +530,12 @@ class Device(Powered):
         from membuf.request.coroutines import Runner
 
         with self._lock:
-            if self._runner is None:
+            if self._runner is None or self._runner.ended:
                 self._runner = Runner(loop)
             return self._runner
 
 
-def _loop_runs() -> bool:
-    """Whether an event loop runs on this thread; asyncio is not loaded to find out."""
+def _running_loop() -> AbstractEventLoop | None:
+    """The event loop that runs on this thread; asyncio is not loaded to find out."""
     asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None
+    return None if asyncio is None else cast("AbstractEventLoop", asyncio._get_running_loop())

@@ -115,7 +115,8 @@ class Disk(Device):
     def on_flush(self, handler: H) -> H:
         """Have `handler(request)` called where what was written is to be made durable.
 
-        Without one a flush is done at once: right for a disk that keeps nothing back.
+        Without one a flush is done at once, which is right for a disk that keeps nothing back; a
+        filter passes it down.
         """
         return self._register(_FLUSH, handler)
 
@@ -130,7 +131,7 @@ class Disk(Device):
     def on_zero(self, function: F) -> F:
         """Have `function(offset, length)` called for bytes that are to read as zeros.
 
-        Without one, zeros are written. See `on_trim`.
+        Without one, who wants zeros has to write them. See `on_trim`.
         """
         return self._note("_on_zero", function)
 
@@ -189,8 +190,12 @@ class Disk(Device):
 
 
 def _flushed(request: ReceivedRequest) -> None:
-    """There is nothing that is not where it belongs."""
-    request.complete()
+    """Here nothing is kept back; what a filter passed on may be, below."""
+    device = request.device
+    if device.filter and device.target is not None:
+        device._not_handled(request)
+    else:
+        request.complete()
 
 
 def _control(request: ReceivedRequest) -> object:
@@ -199,6 +204,8 @@ def _control(request: ReceivedRequest) -> object:
     code = request.code
     operation = disk._operation(code)
     try:
+        if storage.changes(code):
+            storage.check_writable(disk)
         if operation is not None:
             return _operate(request, disk, operation)
         if code in storage.DESCRIBING:
@@ -223,8 +230,6 @@ def _operate(
         storage.check_range(disk, range)
         if (range.offset | range.length) % disk.block_size:
             raise InvalidParameterError(f"{range} is no whole number of blocks of {disk!r}")
-    if code != storage.ALLOCATED:
-        storage.check_writable(disk)
     results = [operation(*range) for range in ranges if range.length]
     if any(isinstance(result, CoroutineType) for result in results):
         return _awaited(request, results, ranges)

@@ -70,7 +70,7 @@ class Transfer:
         """The step that sends it on to the lower target as it is."""
         packet = self._packet
         if isinstance(packet, Passed):
-            return Send.made(self._lower, packet.lower)
+            return Send.made(self._lower, packet.next_one(self._lower))
         memory, start, length = packet.part
         offset = None if packet.stream else self.offset
         return Send(
@@ -105,6 +105,19 @@ class Passed(Packet):
     ) -> None:
         super().__init__(port, lower.kind, None, None)
         self.lower, self.control, self.irp = lower, control, irp
+        self._sent = False
+
+    def next_one(self, target: Target) -> Packet:
+        """What to send to the lower target: what it made, and each further time another like it."""
+        if self._sent:
+            self.lower.release()
+            self.lower = (
+                target.make_irp_packet(self.irp)
+                if self.irp is not None
+                else target.make_control_packet(self.control)
+            )
+        self._sent = True
+        return self.lower
 
     def release(self) -> None:
         """Let the memories go: now, or when it is over."""

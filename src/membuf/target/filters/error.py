@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from membuf._native import Object
     from membuf.target.target import Target
 
-_TRANSFERS: Final = frozenset(("read", "write", "flush", "control"))
+_TRANSFERS: Final = frozenset(("read", "write", "flush"))
 
 
 class Error(Filter):
@@ -29,7 +29,8 @@ class Error(Filter):
         kind: the errno they end with.
         rate: the share of transfers that fails, 0 to 1.
         after: so many transfers pass; all later ones fail.
-        on: the kinds of transfers that can fail, among read, write, flush and control.
+        on: the kinds of transfers that can fail, among read, write, flush and control; all but
+            control if absent: those are asked about the target, mostly before anything moves.
         seed: makes the choice the same every time.
         parent: the object whose deletion closes both.
 
