@@ -107,7 +107,7 @@ def coroutine_disk(_: Path, size: int) -> membuf.Disk:
         return [
             membuf.Extent(block, 4096, data=True)
             for block in found
-            if any(store[block : block + 4096])
+            if bytes(4096) != store[block : block + 4096]
         ]
 
     return disk
