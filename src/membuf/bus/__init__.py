@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial as _partial
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from membuf.bus.device import DeviceTarget, local_target
 from membuf.bus.file import FileTarget
 from membuf.bus.filters import copy_on_write
@@ -10,6 +14,9 @@ from membuf.bus.registry import open_target, register_filter, register_scheme
 from membuf.bus.remote import RemoteTarget
 from membuf.bus.store import NullTarget, RamTarget
 from membuf.request.storage import Extent
+
+if _TYPE_CHECKING:
+    from membuf.bus.nbd.client.target import NbdTarget as _NbdTarget
 
 __all__ = [
     "DeviceTarget",
@@ -25,3 +32,14 @@ __all__ = [
     "register_filter",
     "register_scheme",
 ]
+
+
+def _open_nbd(scheme: str, rest: str, **options: _Any) -> _NbdTarget:
+    """Open an export of an NBD server; sockets and TLS are loaded by who does."""
+    from membuf.bus.nbd.client.target import open_nbd
+
+    return open_nbd(f"{scheme}:{rest}", **options)
+
+
+for _scheme in ("nbd", "nbds", "nbd+unix", "nbds+unix"):
+    register_scheme(_scheme, _partial(_open_nbd, _scheme))

@@ -1,0 +1,1 @@
+"""The client's side of NBD: exports of servers as targets."""
