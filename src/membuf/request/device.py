@@ -155,10 +155,9 @@ class Device(Powered):
         super().__init__(name, parent, on_cleanup, on_destroy)
         self.system_buffers = SystemBuffers()
         self._runner: Runner | None = None
-        if loop is not None:
-            self._runner = Runner(loop, given=True)
-        elif (running := _running_loop()) is not None:
-            self._make_runner(running)
+        chosen = loop or _running_loop()
+        if chosen is not None:
+            self._make_runner(chosen, given=loop is not None)
         if name is not None:
             _devices[name] = self
 
@@ -526,12 +525,12 @@ class Device(Powered):
 
         return call
 
-    def _make_runner(self, loop: AbstractEventLoop | None) -> Runner:
+    def _make_runner(self, loop: AbstractEventLoop | None, *, given: bool = False) -> Runner:
         from membuf.request.coroutines import Runner
 
         with self._lock:
             if self._runner is None or self._runner.ended:
-                self._runner = Runner(loop)
+                self._runner = Runner(loop, given=given)
             return self._runner
 
 
