@@ -45,6 +45,7 @@ class Irp:
     Attributes:
         major: what it asks for.
         offset, length: of a read or write, in bytes.
+        write_through: of a write: whether it is to be durable when it ends (SL_WRITE_THROUGH).
         code, input_length, output_length: of a control request.
         arguments: the pointers of an internal request with others, (1, 2, 4).
         system_buffer: the framework's copy, a writable exporter, or None (buffered).
@@ -90,6 +91,7 @@ class Irp:
         "thread",
         "type3_input",
         "user_buffer",
+        "write_through",
     )
 
     def __init__(
@@ -108,6 +110,7 @@ class Irp:
     ) -> None:
         self.major = major
         self.offset, self.length = offset, length
+        self.write_through = False
         self.code, self.input_length, self.output_length = code, input_length, output_length
         self.arguments = arguments
         self.system_buffer: Any = None

@@ -135,6 +135,14 @@ class ReceivedRequest(Request):
         return self._irp.offset
 
     @property
+    def write_through(self) -> bool:
+        """Whether a write is to be durable when it ends; only such disks hear it that obey it.
+
+        Source: SL_WRITE_THROUGH.
+        """
+        return self._irp.write_through
+
+    @property
     def code(self) -> int:
         """The control code; 0 for other types."""
         return self._irp.code
