@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from membuf.base.errors import MembufError
-from membuf.bus.nbd._channel import Channel, Command
+from membuf.bus.nbd._channel import Channel
+from membuf.bus.nbd._command import Command
 from membuf.bus.nbd.server.negotiation import HangUpError, Negotiation, Session, Steps
 from membuf.bus.nbd.server.operations import Operations
 from membuf.bus.nbd.server.stream import Stream

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, from_status
-from membuf.bus.nbd._channel import Buffers, Counters
+from membuf.bus.nbd._command import Buffers, Counters
 from membuf.bus.nbd.protocol import LARGEST_NAME, Command
 from membuf.bus.nbd.server.connection import Connection
 from membuf.bus.nbd.server.export import Export, Served, open_export
