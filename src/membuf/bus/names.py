@@ -54,7 +54,8 @@ def parse(uri: str, schemes: Collection[str] = ()) -> Name:
     start = 0
     while True:
         colon = _end(uri, start, ":")
-        end = colon if uri[start:colon] in schemes else _end(uri, start, "+:")
+        whole = colon < len(uri) and uri[start:colon] in schemes
+        end = colon if whole else _end(uri, start, "+:")
         if end == len(uri):
             return Name(tuple(layers), "", uri[start:])
         if uri[end] == ":":

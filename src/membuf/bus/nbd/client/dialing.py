@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -166,7 +167,9 @@ class Dialer:
                     elif isinstance(step, int):
                         answer = self._receive(sock, step)
                     else:
-                        self._send(sock, step)
+                        # If nobody takes it, the next answer says why; it may be here already.
+                        with contextlib.suppress(LostError):
+                            self._send(sock, step)
                 except LostError as error:
                     step = steps.throw(error)
                 else:

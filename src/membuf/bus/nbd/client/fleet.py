@@ -192,7 +192,7 @@ class Fleet:
     def difference(self, info: ExportInfo) -> str:
         """In what an export is not the one that was opened, in words; "" where it is."""
         was = self.info
-        for name in ("size", "flags", "minimum_block", "maximum_payload", "contexts", "structured"):
+        for name in ("size", "flags", "minimum_block", "maximum_payload", "structured", "contexts"):
             before, now = getattr(was, name), getattr(info, name)
             if before != now:
                 return f"its {name} was {before!r} and is {now!r}"
