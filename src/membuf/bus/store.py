@@ -8,7 +8,8 @@ import abc
 import errno
 import mmap
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from membuf._native import Object
@@ -17,7 +18,7 @@ from membuf.base.errors import InvalidParameterError, MembufError, from_errno
 from membuf.bus._file import punch
 from membuf.bus.registry import register_scheme
 from membuf.request.completion import RequestType
-from membuf.request.storage import Extent, Range
+from membuf.request.storage import Extent, Range, part_of
 from membuf.target._port import Packet
 from membuf.target.filters.base import Transfer
 from membuf.target.filters.options import size as size_of
@@ -182,16 +183,16 @@ class RamTarget(StoreTarget):
 
     def extents(self, offset: Any = 0, length: Any = None) -> Iterator[Extent]:
         """What was written, page by page, and what was not."""
-        end = self._size if length is None else min(self._size, offset + length)
-        while offset < end:
-            data = self._seek(offset, os.SEEK_DATA, end)
-            if data > offset:
-                yield Extent(offset, data - offset, data=False)
+        here, end = part_of(self._size, offset, length)
+        while here < end:
+            data = self._seek(here, os.SEEK_DATA, end)
+            if data > here:
+                yield Extent(here, data - here, data=False)
             if data < end:
                 hole = self._seek(data, os.SEEK_HOLE, end)
                 yield Extent(data, hole - data, data=True)
                 data = hole
-            offset = data
+            here = data
 
     def _seek(self, start: int, whence: int, end: int) -> int:
         try:
@@ -202,18 +203,26 @@ class RamTarget(StoreTarget):
             return end
 
     def _give_back(self) -> None:
-        self._view.release()
+        while True:
+            try:
+                self._view.release()
+            except BufferError:  # another thread is copying, and is counted nowhere
+                time.sleep(0)
+            else:
+                break
         self._map.close()
-        os.close(self._fd)
+        # The number may soon be another file's.
+        fd, self._fd = self._fd, -1
+        os.close(fd)
 
 
 class NullTarget(StoreTarget):
-    """A disk that forgets what is written and reads as zeros; `open_target("null:")` makes one.
+    r"""A disk that forgets what is written and reads as zeros; `open_target("null:")` makes one.
 
     >>> import membuf
     >>> with membuf.open_target("null:1MiB") as target:
     ...     target.write(b"gone"), target.read(data := bytearray(b"data")), data
-    (4, 4, bytearray(b'\\x00\\x00\\x00\\x00'))
+    (4, 4, bytearray(b'\x00\x00\x00\x00'))
     """
 
     def __init__(self, size: int, parent: Object | None = None) -> None:
@@ -231,9 +240,9 @@ class NullTarget(StoreTarget):
 
     def extents(self, offset: Any = 0, length: Any = None) -> Iterator[Extent]:
         """One hole."""
-        end = self._size if length is None else min(self._size, offset + length)
-        holes: Iterable[Extent] = [Extent(offset, end - offset, data=False)] if end > offset else []
-        yield from holes
+        here, end = part_of(self._size, offset, length)
+        if here < end:
+            yield Extent(here, end - here, data=False)
 
 
 def open_ram(size: str, *, parent: Object | None = None) -> RamTarget:

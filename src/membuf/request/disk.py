@@ -11,7 +11,7 @@ Source: the control codes that `membuf.request.storage` lists.
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 
@@ -226,35 +226,41 @@ def _operate(
     """Have the driver's function do it, range by range; a coroutine where that is one."""
     code = request.code
     ranges = storage.ranges_of(code, bytes(request.input_buffer()))
-    for range in ranges:
-        storage.check_range(disk, range)
-        if (range.offset | range.length) % disk.block_size:
-            raise InvalidParameterError(f"{range} is no whole number of blocks of {disk!r}")
-    results = [operation(*range) for range in ranges if range.length]
-    if any(isinstance(result, CoroutineType) for result in results):
-        return _awaited(request, results, ranges)
-    _answer(request, results, ranges)
+    for asked in ranges:
+        storage.check_range(disk, asked)
+        if (asked.offset | asked.length) % disk.block_size:
+            raise InvalidParameterError(f"{asked} is no whole number of blocks of {disk!r}")
+    work = (operation(*asked) for asked in ranges if asked.length)
+    result: Any = ()
+    for result in work:
+        if isinstance(result, CoroutineType):
+            return _awaited(request, ranges[0], result, work)
+    _answer(request, ranges[0], result)
     return None
 
 
-async def _awaited(request: ReceivedRequest, results: list[Any], ranges: list[Range]) -> None:
+async def _awaited(
+    request: ReceivedRequest, asked: Range, first: Awaitable[object], work: Iterator[object]
+) -> None:
+    """Do the first range and the rest, one after another: none begins where one failed."""
     try:
-        _answer(request, [await result for result in results], ranges)
+        result: Any = await first
+        for begun in work:
+            result = await cast("Awaitable[object]", begun)
+        _answer(request, asked, result)
     except MembufError as error:
         request.complete(error.status, 0)
 
 
-def _answer(request: ReceivedRequest, results: list[Any], ranges: list[Range]) -> None:
+def _answer(request: ReceivedRequest, asked: Range, result: Any) -> None:
+    """The end of an operation; of what has one range, `result` is what that came to."""
     if request.code != storage.ALLOCATED:
         request.complete()
         return
-    extents = results[0] if results else ()
-    _finish(request, *storage.allocated_answer(extents, ranges[0], request.output_length))
+    _finish(request, *storage.allocated_answer(result, asked, request.output_length))
 
 
-def _finish(
-    request: ReceivedRequest, output: bytes, status: st.Status = st.STATUS_SUCCESS
-) -> None:
+def _finish(request: ReceivedRequest, output: bytes, status: st.Status = st.STATUS_SUCCESS) -> None:
     if output:
         request.output_memory().copy_from(output)
     request.complete(status, len(output))
@@ -267,4 +273,3 @@ def _power(value: SupportsIndex, what: str, most: int) -> int:
             f"{what} must be a power of two, 1 to {most}; got {number}", operands={what: number}
         )
     return number
-

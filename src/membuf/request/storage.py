@@ -1,4 +1,4 @@
-"""What a disk is asked besides reading and writing: control codes, and how their bytes are laid out.
+"""What a disk is asked besides reading and writing: control codes, and their bytes' layout.
 
 The codes and structures are those of the public headers, so that a driver that answers them there
 is a disk here, and a target that takes them is asked in the same way whatever it is.
@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, SupportsIndex
 
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, from_status
+from membuf.base.integers import exact_index
 from membuf.request.ioctl import WRITE_ACCESS
 
 GET_LENGTH: Final = 0x0007405C
@@ -68,6 +69,36 @@ class Range(NamedTuple):
     length: int
 
 
+def exact_range(offset: SupportsIndex, length: SupportsIndex) -> Range:
+    """A range of what are integers, as a control request can name it.
+
+    Raises:
+        InvalidParameterError: it begins before 0, has less than no bytes, or ends beyond 2**63.
+        TypeError: they are no integers.
+
+    >>> exact_range(4096, 0)
+    Range(offset=4096, length=0)
+    """
+    found = Range(exact_index(offset, "offset"), exact_index(length, "length"))
+    if found.offset < 0 or found.length < 0 or (found.offset + found.length) >> 63:
+        raise InvalidParameterError(
+            f"a range of bytes lies within 0 to 2**63; got {found.length} bytes at {found.offset}",
+            operands={"offset": found.offset, "needed": found.length},
+        )
+    return found
+
+
+def part_of(size: int, offset: SupportsIndex, length: SupportsIndex | None) -> tuple[int, int]:
+    """Where a part of a disk begins and ends; without a length it reaches to the disk's end.
+
+    >>> part_of(8192, 4096, None), part_of(8192, 4096, 1 << 20)
+    ((4096, 8192), (4096, 8192))
+    """
+    found = exact_range(offset, 0 if length is None else length)
+    end = size if length is None else min(size, found.offset + found.length)
+    return found.offset, end
+
+
 def changes(code: int) -> bool:
     """Whether a control code asks for the right to write."""
     return bool(code >> 14 & WRITE_ACCESS)
@@ -82,7 +113,7 @@ def trim_input(ranges: Iterable[Range]) -> bytes:
     >>> trim_input([Range(4096, 512)]).hex(" ", 8)[-35:]
     '0010000000000000 0002000000000000'
     """
-    packed = b"".join(_RANGE.pack(*range) for range in ranges)
+    packed = b"".join(_RANGE.pack(*one) for one in ranges)
     size = _ATTRIBUTES.size
     head = _ATTRIBUTES.pack(size, _ACTION_TRIM, 0, 0, 0, _RANGES_AT, len(packed))
     return head + bytes(_RANGES_AT - size) + packed
@@ -131,7 +162,7 @@ def _trimmed(data: bytes) -> list[Range]:
     if start + length > len(data) or length % _RANGE.size:
         raise _malformed(TRIM, data)
     ranges = [Range(*pair) for pair in _RANGE.iter_unpack(data[start : start + length])]
-    if any(offset + length >> 63 for offset, length in ranges):
+    if not ranges or any(offset + length >> 63 for offset, length in ranges):
         raise _malformed(TRIM, data)
     return ranges
 
@@ -166,10 +197,10 @@ def length_of(data: bytes | bytearray) -> int:
 
 
 def allocated_output(extents: Iterable[Extent], asked: Range, room: int) -> tuple[bytes, bool]:
-    """The output of ALLOCATED within `room` bytes, and whether all of it fits.
+    r"""The output of ALLOCATED within `room` bytes, and whether all of it fits.
 
     >>> allocated_output([Extent(0, 8, True), Extent(8, 8, False)], Range(4, 12), 16)
-    (b'\\x04\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x04\\x00\\x00\\x00\\x00\\x00\\x00\\x00', True)
+    (b'\x04\x00\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00', True)
     """
     packed: list[bytes] = []
     for start, stop in _data_runs(extents, asked):
@@ -180,15 +211,21 @@ def allocated_output(extents: Iterable[Extent], asked: Range, room: int) -> tupl
 
 
 def _data_runs(extents: Iterable[Extent], asked: Range) -> Iterator[tuple[int, int]]:
-    """The runs of data inside what was asked for, neighbours joined."""
+    """The runs of data inside what was asked for, neighbours joined.
+
+    Raises:
+        InvalidParameterError: they are not in order: what follows would be taken for a hole.
+    """
     begin, end = asked.offset, asked.offset + asked.length
     start = stop = -1
     for extent in extents:
         first, last = max(extent.offset, begin), min(extent.offset + extent.length, end)
         if not extent.data or first >= last:
             continue
-        if first == stop:
-            stop = last
+        if first < start:
+            raise InvalidParameterError(f"extents go from the first to the last; got {extent}")
+        if first <= stop:
+            stop = max(stop, last)
             continue
         if start >= 0:
             yield start, stop
@@ -276,12 +313,12 @@ def perform(disk: Storage, code: int, data: bytes, room: int) -> tuple[bytes, st
             f"{disk!r} does not take the control code {code:#x}",
             {"code": code},
         )
-    ranges = [check_range(disk, range) for range in ranges_of(code, data)]
+    ranges = [check_range(disk, one) for one in ranges_of(code, data)]
     if code == ALLOCATED:
         return _allocated(disk, ranges[0], room)
     check_writable(disk)
-    for range in ranges:
-        (disk.discard if code == TRIM else disk.clear)(range)
+    for one in ranges:
+        (disk.discard if code == TRIM else disk.clear)(one)
     return b"", st.STATUS_SUCCESS
 
 
@@ -323,9 +360,7 @@ def _allocated(disk: Storage, range: Range, room: int) -> tuple[bytes, st.Status
     return allocated_answer(disk.extents(*range) if range.length else (), range, room)
 
 
-def allocated_answer(
-    extents: Iterable[Extent], range: Range, room: int
-) -> tuple[bytes, st.Status]:
+def allocated_answer(extents: Iterable[Extent], range: Range, room: int) -> tuple[bytes, st.Status]:
     """The answer to ALLOCATED: what fits of it, and the status that says whether that is all.
 
     Raises:

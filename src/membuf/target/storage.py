@@ -7,7 +7,6 @@ from typing import Final, SupportsIndex
 
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
-from membuf.base.integers import exact_index
 from membuf.request import storage
 from membuf.request.completion import RequestType
 from membuf.request.protocol import Control
@@ -55,7 +54,7 @@ class StorageTarget(Controls):
         self.ioctl(storage.TRIM, storage.trim_input([_range(offset, length)]))
 
     def zero(self, offset: SupportsIndex, length: SupportsIndex) -> None:
-        """Have bytes read as zeros without writing them; see `trim`.
+        r"""Have bytes read as zeros without writing them; see `trim`.
 
         Source: FSCTL_SET_ZERO_DATA.
 
@@ -65,7 +64,7 @@ class StorageTarget(Controls):
         ...         count = target.write(b"secret" * 1000)
         ...         target.zero(0, 4096)
         ...         target.read(data := bytearray(8), 4092), bytes(data)
-        (8, b'\\x00\\x00\\x00\\x00retsec')
+        (8, b'\x00\x00\x00\x00retsec')
         """
         self.ioctl(storage.ZERO, storage.zero_input(_range(offset, length)))
 
@@ -80,14 +79,13 @@ class StorageTarget(Controls):
             offset: where to begin to look, in bytes.
             length: how many bytes to look at; None reaches to the end.
         """
-        here, end = exact_index(offset, "offset"), self.size
-        if length is not None:
-            end = min(end, here + exact_index(length, "length"))
+        here, end = storage.part_of(self.size, offset, length)
         while here < end:
             asked = Range(here, end - here)
-            for extent in self._extents(asked):
-                yield extent
-                here = extent.offset + extent.length
+            # An answer that says nothing at all would be asked for again and again.
+            found = self._extents(asked) or [Extent(*asked, data=True)]
+            yield from found
+            here = found[-1].offset + found[-1].length
 
     def _extents(self, asked: Range) -> list[Extent]:
         output = bytearray(_ANSWER_BYTES)
@@ -105,7 +103,7 @@ class StorageTarget(Controls):
 
 
 def _range(offset: SupportsIndex, length: SupportsIndex) -> Range:
-    return Range(exact_index(offset, "offset"), exact_index(length, "length"))
+    return storage.exact_range(offset, length)
 
 
 class WorkPacket(Packet):

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from membuf._native import Memory
 from membuf.bus.nbd._command import Buffers, Command, Counters
@@ -15,6 +15,7 @@ class Owner(Protocol):
     def perform(self, command: Command) -> None: ...
     def report(self, error: BaseException) -> None: ...
     def over(self, reason: str) -> None: ...
+    def ended(self) -> None: ...
 
 class Channel(Replies):
     def __new__(
@@ -40,7 +41,7 @@ class Channel(Replies):
         depth: int,
         most_commands: int,
         most_bytes: int,
-    ) -> Channel: ...
+    ) -> Self: ...
     @property
     def paused(self) -> bool: ...
     @property

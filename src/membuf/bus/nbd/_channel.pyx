@@ -28,6 +28,7 @@ from posix.uio cimport iovec
 import ssl
 from collections import deque
 
+from membuf.base.errors import MembufError
 from membuf.bus.nbd.protocol import error_of
 from membuf.request.completion import RequestType
 from membuf.request.irp import Irp
@@ -69,10 +70,10 @@ cdef object WRITE = RequestType.WRITE
 cdef object FLUSH = RequestType.FLUSH
 cdef object WANT = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-# The flags that a command may have.
+# The flags that a command may have besides FUA, which is right for every command: of those that
+# change nothing it asks nothing.
 cdef uint16_t[8] ALLOWED
-ALLOWED[:] = [FLAG_DF, FLAG_FUA, 0, 0, FLAG_FUA, 0, FLAG_FUA | FLAG_NO_HOLE | FLAG_FAST_ZERO,
-              FLAG_REQ_ONE]
+ALLOWED[:] = [FLAG_DF, 0, 0, 0, 0, 0, FLAG_NO_HOLE | FLAG_FAST_ZERO, FLAG_REQ_ONE]
 
 
 cdef class Channel(Replies):
@@ -83,7 +84,8 @@ cdef class Channel(Replies):
 
     Args:
         owner: is told what to do: `pause()` and `resume()` reading, `watch_writing(yes)`,
-            `soon(function)`, `perform(command)` for what takes longer, `over(reason)`.
+            `soon(function)`, `perform(command)` for what takes longer, `over(reason)`, and
+            `ended()` when it is closed and has no command on its way any more.
         fd: the socket, non-blocking.
         thread: identity of the thread of the event loop.
         submit: takes a packet.
@@ -157,18 +159,33 @@ cdef class Channel(Replies):
         self.receiving = True
         try:
             self.more = True
-            while self.more and rounds < ROUNDS and not self.paused and not self.closed:
+            while self.more and rounds < ROUNDS and self.wants_more():
                 rounds += 1
                 if self.receive():
                     self.parse()
+        except Exception as error:
+            self.broken(error)
         finally:
             self.receiving = False
         self.flush()
         self.look_again()
 
+    cdef bint wants_more(self) noexcept:
+        """Whether to receive: behind the last command, only the rest of a write is."""
+        if self.paused or self.closed:
+            return False
+        return not self.draining or self.writing is not None or self.discarding != 0
+
+    cdef int broken(self, error) except -1:
+        """What should not happen costs this client its connection, and no other."""
+        self.owner.report(error)
+        if not self.closed:
+            self.lost("the server failed")
+        return 0
+
     cdef int look_again(self) except -1:
         """What is decrypted already, no socket will tell of."""
-        if self.tls is not None and not self.paused and not self.closed and self.tls.pending():
+        if self.tls is not None and self.wants_more() and self.tls.pending():
             self.owner.soon(self.readable)
         return 0
 
@@ -312,17 +329,6 @@ cdef class Channel(Replies):
         self.begin_command(command)
         return 0
 
-    cdef void count_in(self, Command command) noexcept:
-        cdef Counters counters = self.counters
-        self.commands += 1
-        counters.in_flight += 1
-        if counters.in_flight > counters.peak_in_flight:
-            counters.peak_in_flight = counters.in_flight
-        if command.kind < COMMANDS:
-            counters.commands[command.kind] += 1
-        if command.kind <= COMMAND_WRITE:
-            self.byte_count += command.length
-
     cdef int begin_command(self, Command command) except -1:
         cdef int error = self.refusal(command)
         if command.kind == COMMAND_WRITE and error:
@@ -348,7 +354,9 @@ cdef class Channel(Replies):
         """Give a command memory; where there is none it fails, and what it brings is passed over."""
         try:
             command.take_memory(self.buffers, clear)
-        except MemoryError:
+        except Exception as error:
+            if not isinstance(error, MemoryError):
+                self.owner.report(error)
             if command.kind == COMMAND_WRITE:
                 self.discarding, self.refused = command.length, command
                 command.refusal = ENOMEM
@@ -360,7 +368,7 @@ cdef class Channel(Replies):
     cdef int refusal(self, Command command) noexcept:
         """The error of a command that is not done at all, or 0."""
         cdef uint16_t kind = command.kind
-        if kind >= COMMANDS or command.flags & ~ALLOWED[kind]:
+        if kind >= COMMANDS or command.flags & ~(ALLOWED[kind] | FLAG_FUA):
             return EINVAL
         if kind == COMMAND_FLUSH:
             return 0
@@ -390,18 +398,29 @@ cdef class Channel(Replies):
                     irp.system_buffer = command.memory
                 else:
                     command.finish = self.attach(irp, command.memory)
-                if command.flags & FLAG_FUA and self.write_through:
-                    irp.write_through = True
+                if self.write_through and command.kind == COMMAND_WRITE:
+                    irp.write_through = (command.flags & FLAG_FUA) != 0
             irp.push(command)
             self.submit(irp)
+        except MembufError as error:  # what is served takes nothing now
+            command.irp = None  # should it come back all the same, nobody waits for it
+            self.fail(command, error_of(error.status))
         except Exception as error:
             self.owner.report(error)
-            command.irp = None  # should it come back all the same, nobody waits for it
+            command.irp = None
+            self.fail(command, EIO)
+        return 0
+
+    cdef int ended_here(self, Command command) except -1:
+        """A packet has come back, on the thread of the loop; whatever fails, it is answered."""
+        try:
+            self.ended(command)
+        except Exception as error:
+            self.owner.report(error)
             self.fail(command, EIO)
         return 0
 
     cdef int ended(self, Command command) except -1:
-        """A packet has come back, on the thread of the loop."""
         irp = command.irp
         if irp is None:
             return 0
@@ -416,7 +435,7 @@ cdef class Channel(Replies):
         elif command.kind <= COMMAND_WRITE and not command.flushing:
             if <uint64_t>irp.information != command.length:
                 error = EIO
-            elif command.flags & FLAG_FUA and not self.write_through:
+            elif self.flushes_after(command):
                 command.flushing = True
                 hold_drop(&command.hold)
                 memory, command.memory = command.memory, None
@@ -429,10 +448,18 @@ cdef class Channel(Replies):
             self.succeed(command)
         return 0
 
+    cdef bint flushes_after(self, Command command) noexcept:
+        """Whether a flush is to make a write durable: not where nobody waits for that any more."""
+        return (
+            command.kind == COMMAND_WRITE and (command.flags & FLAG_FUA) != 0
+            and not self.write_through and not self.closed
+        )
+
     cdef int ended_elsewhere(self, Command command) except -1:
         """A packet has come back on another thread: the loop's hears of it."""
         self.elsewhere.append(command)
-        if not self.waking:
+        # The loop of a closed channel may have ended, and what it was to hear with it.
+        if not self.waking or self.closed:
             self.waking = True
             self.owner.soon_from_elsewhere(self.hear)
         return 0
@@ -440,8 +467,12 @@ cdef class Channel(Replies):
     def hear(self):
         """Take note of the packets that came back on other threads."""
         self.waking = False
-        while self.elsewhere:
-            self.ended(self.elsewhere.popleft())
+        while True:
+            try:
+                command = self.elsewhere.popleft()
+            except IndexError:
+                break
+            self.ended_here(command)
         self.flush()
 
     # ---- flow -----------------------------------------------------------------------------------
@@ -456,6 +487,7 @@ cdef class Channel(Replies):
             if command is not None:
                 self.count_out(command)
         self.writing = self.refused = None
+        self.discarding = 0
         return 0
 
     cdef int pause(self) except -1:
@@ -483,6 +515,8 @@ cdef class Channel(Replies):
         self.receiving = True
         try:
             self.parse()
+        except Exception as error:
+            self.broken(error)
         finally:
             self.receiving = False
         self.flush()
@@ -504,8 +538,11 @@ cdef class Channel(Replies):
 
     @property
     def waits(self):
-        """Whether it waits for the client: for the rest of a command, or to take replies."""
-        return self.blocked or not self.idle()
+        """Whether it waits for the client: for the rest of a command, or to take replies.
+
+        While it is paused it waits for what is served, whatever has arrived meanwhile.
+        """
+        return self.blocked or (self.wants_more() and not self.idle())
 
 
 cdef extern from *:

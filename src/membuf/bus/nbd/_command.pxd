@@ -47,12 +47,14 @@ cdef class Counters:
 cdef class Home:
     cdef unsigned long thread
 
-    cdef int ended(self, Command command) except -1
+    cdef int ended_here(self, Command command) except -1
     cdef int ended_elsewhere(self, Command command) except -1
 
 
 cdef class Command:
     cdef Home home
+    cdef Command before  # the commands of a connection that are not over, linked
+    cdef Command behind
     cdef readonly uint64_t cookie
     cdef readonly uint64_t offset
     cdef readonly uint32_t length
@@ -66,12 +68,14 @@ cdef class Command:
     cdef char *address
     cdef size_t arrived  # of what a write brings
     cdef bint flushing
+    cdef bint answered
     cdef int refusal  # the error of a write that is answered when all of it has come
     cdef unsigned char head[32]
     cdef size_t head_length
     cdef const char *payload
     cdef size_t payload_length
 
+    cdef size_t cost(self) noexcept
     cdef int take_memory(self, Buffers buffers, bint clear) except -1
     cdef int let_go(self) except -1
     cdef void answer_simply(self, uint32_t error) noexcept

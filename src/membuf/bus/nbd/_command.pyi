@@ -1,13 +1,13 @@
-from typing import final
+from typing import Self, final
 
 from membuf.request.irp import Irp
 
 class Buffers:
-    def __new__(cls, tag: str) -> Buffers: ...
+    def __new__(cls, tag: str) -> Self: ...
     def delete(self) -> None: ...
 
 class Counters:
-    def __new__(cls) -> Counters: ...
+    def __new__(cls) -> Self: ...
     bytes_read: int
     bytes_written: int
     errors: int

@@ -21,6 +21,7 @@ cdef enum:
     SMALLEST_ORDER = 9
     LARGEST_ORDER = 22
     ORDERS = 23
+    PIECE_BYTES = 1024 * 1024  # of memory for what is done by several packets
 
 cdef uint32_t SIMPLE_MAGIC = 0x67446698
 cdef uint32_t CHUNK_MAGIC = 0x668E33EF
@@ -81,7 +82,7 @@ cdef class Counters:
 cdef class Home:
     """Where the packet of a command comes back to."""
 
-    cdef int ended(self, Command command) except -1:
+    cdef int ended_here(self, Command command) except -1:
         """A packet has come back, on the thread of the loop."""
         raise NotImplementedError
 
@@ -102,9 +103,17 @@ cdef class Command:
         """The packet has come back; called on any thread."""
         cdef Home home = self.home
         if PyThread_get_thread_ident() == home.thread:
-            home.ended(self)
+            home.ended_here(self)
         else:
             home.ended_elsewhere(self)
+
+    cdef size_t cost(self) noexcept:
+        """The bytes of memory that it takes while it is on its way."""
+        if self.kind <= COMMAND_WRITE:
+            return self.length
+        if self.kind == COMMAND_CACHE or self.kind == COMMAND_ZERO:
+            return min(self.length, <uint32_t>PIECE_BYTES)
+        return 0
 
     cdef int take_memory(self, Buffers buffers, bint clear) except -1:
         cdef Py_ssize_t size

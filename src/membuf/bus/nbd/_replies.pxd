@@ -8,6 +8,7 @@ cdef class Replies(Home):
     cdef object tls
     cdef bint structured
     cdef Counters counters
+    cdef Command youngest  # of the commands that are not over
     cdef list replies
     cdef Py_ssize_t next_reply
     cdef size_t sent  # bytes of the first reply
@@ -30,6 +31,8 @@ cdef class Replies(Home):
     cdef int note_sent(self, size_t sent) except -1
     cdef int send_secured(self) except -1
     cdef int block(self) except -1
+    cdef int count_in(self, Command command) except -1
     cdef int count_out(self, Command command) except -1
     cdef int lost(self, str reason) except -1
+    cdef list on_their_way(self)
     cdef int dropped(self) except -1

@@ -5,8 +5,8 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 from membuf.bus.nbd._command cimport (
-    CHUNK_DATA, CHUNK_ERROR, CHUNK_STATUS, COMMAND_READ, COMMAND_STATUS, COMMAND_WRITE, Command,
-    Home,
+    CHUNK_DATA, CHUNK_ERROR, CHUNK_STATUS, COMMAND_READ, COMMAND_STATUS, COMMAND_WRITE, COMMANDS,
+    Command, Counters, Home,
 )
 from posix.uio cimport iovec
 
@@ -44,6 +44,8 @@ cdef class Replies(Home):
     # ---- replies --------------------------------------------------------------------------------
 
     cdef int succeed(self, Command command) except -1:
+        if command.answered:
+            return 0
         if command.kind == COMMAND_READ:
             self.counters.bytes_read += command.length
             if self.structured:
@@ -59,7 +61,9 @@ cdef class Replies(Home):
         return self.reply(command)
 
     cdef int fail(self, Command command, int error) except -1:
-        """Answer a command with an error."""
+        """Answer a command with an error, unless it is answered."""
+        if command.answered:
+            return 0
         self.counters.errors += 1
         structured = self.structured and (
             command.kind == COMMAND_READ or command.kind == COMMAND_STATUS
@@ -82,7 +86,7 @@ cdef class Replies(Home):
         """
         if error:
             self.fail(command, error)
-        elif status is not None:
+        elif status is not None and not command.answered:
             command.answer_in_chunk(CHUNK_STATUS, len(status))
             command.extra = status
             command.payload, command.payload_length = status, len(status)
@@ -91,7 +95,8 @@ cdef class Replies(Home):
             self.succeed(command)
 
     cdef int reply(self, Command command) except -1:
-        """Have a reply sent, soon."""
+        """Have the one reply of a command sent, soon."""
+        command.answered = True
         if self.closed:
             self.count_out(command)
             return 0
@@ -215,13 +220,39 @@ cdef class Replies(Home):
         self.owner.watch_writing(True)
         return 0
 
+    cdef int count_in(self, Command command) except -1:
+        """A command has begun."""
+        cdef Counters counters = self.counters
+        self.commands += 1
+        counters.in_flight += 1
+        if counters.in_flight > counters.peak_in_flight:
+            counters.peak_in_flight = counters.in_flight
+        if command.kind < COMMANDS:
+            counters.commands[command.kind] += 1
+        self.byte_count += command.cost()
+        command.before, self.youngest = self.youngest, command
+        if command.before is not None:
+            command.before.behind = command
+        return 0
+
     cdef int count_out(self, Command command) except -1:
         """The reply is gone: the command is over."""
         self.commands -= 1
         self.counters.in_flight -= 1
-        if command.kind <= COMMAND_WRITE:
-            self.byte_count -= command.length
-        command.let_go()
+        self.byte_count -= command.cost()
+        if command.behind is None:
+            self.youngest = command.before
+        else:
+            command.behind.before = command.before
+        if command.before is not None:
+            command.before.behind = command.behind
+        command.before = command.behind = None
+        try:
+            command.let_go()
+        except Exception as error:
+            self.owner.report(error)
+        if self.closed and not self.commands:
+            self.owner.ended()
         return 0
 
     cdef int lost(self, str reason) except -1:
@@ -231,7 +262,7 @@ cdef class Replies(Home):
         return 0
 
     def close(self):
-        """Receive and send nothing any more; packets on their way end where they are."""
+        """Receive and send nothing any more; who has its packets is asked to end them."""
         cdef Command command
         if self.closed:
             return
@@ -242,6 +273,20 @@ cdef class Replies(Home):
         for command in replies:
             self.count_out(command)
         self.dropped()
+        for irp in self.on_their_way():
+            irp.cancel()
+        if not self.commands:
+            self.owner.ended()
+
+    cdef list on_their_way(self):
+        """The packets that have not come back."""
+        cdef Command command = self.youngest
+        irps = []
+        while command is not None:
+            if command.irp is not None and not command.answered:
+                irps.append(command.irp)
+            command = command.before
+        return irps
 
     cdef int dropped(self) except -1:
         """Nothing is received any more."""

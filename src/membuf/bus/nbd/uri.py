@@ -20,6 +20,8 @@ from membuf.base.errors import InvalidParameterError
 DEFAULT_PORT: Final = 10809
 SCHEMES: Final = ("nbd", "nbds", "nbd+unix", "nbds+unix")
 _KEYS: Final = ("socket", "tls-certificates", "tls-hostname", "tls-verify-peer")
+_LAST_CONTROL: Final = 0x20
+_DELETE: Final = "\x7f"
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -92,6 +94,8 @@ def parse_uri(text: str) -> NbdUri:
     >>> uri.host, uri.port, uri.export, uri.tls
     ('example.org', 10809, '', True)
     """
+    if any(ord(letter) <= _LAST_CONTROL or letter == _DELETE for letter in text):
+        raise _refused(text, "it has no spaces and no control characters: write %20 for a space")
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -115,7 +119,7 @@ def parse_uri(text: str) -> NbdUri:
         raise _refused(text, "TLS options go with nbds")
     return NbdUri(
         # One slash parts the export from what is before it; the rest is the name as it is.
-        export=unquote(parts.path[1:]),
+        export=_unquoted(parts.path[1:], text),
         socket=socket,
         host=parts.hostname or "localhost",
         port=port or DEFAULT_PORT,
@@ -130,7 +134,7 @@ def _query(text: str, uri: str) -> dict[str, str]:
     query: dict[str, str] = {}
     for pair in text.split("&") if text else ():
         # Not as in a form: a plus stands for itself.
-        name, equals, value = (unquote(part) for part in pair.partition("="))
+        name, equals, value = (_unquoted(part, uri) for part in pair.partition("="))
         if not equals:
             raise _refused(uri, f"its query is NAME=VALUE&..., not {pair!r}")
         if name not in _KEYS:
@@ -139,6 +143,18 @@ def _query(text: str, uri: str) -> dict[str, str]:
             raise _refused(uri, f"{name} is named twice")
         query[name] = value
     return query
+
+
+def _unquoted(text: str, uri: str) -> str:
+    """A part with what stands for its bytes; names are UTF-8, and have no NUL."""
+    try:
+        found = unquote(text, errors="strict")
+        found.encode()
+    except UnicodeError as error:
+        raise _refused(uri, f"{text!r} is no UTF-8") from error
+    if "\0" in found:
+        raise _refused(uri, f"{text!r} has a NUL character")
+    return found
 
 
 def _truth(text: str, uri: str) -> bool:

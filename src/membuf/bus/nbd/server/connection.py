@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from membuf.base.errors import MembufError
 from membuf.bus.nbd._channel import Channel
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from membuf.bus.nbd.server.server import Shared
     from membuf.request.irp import Irp
     from membuf.request.originator import Handle
+
+_STEPS_AT_ONCE: Final = 32
 
 
 class Connection:
@@ -40,6 +43,8 @@ class Connection:
         self._stream = Stream(client)
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
+        self._quiet: asyncio.Future[None] = self._loop.create_future()
+        self._handle: Handle | None = None
         self._channel: Channel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = 0
@@ -69,7 +74,11 @@ class Connection:
         shared = self._shared
         steps: Steps = Negotiation(shared.exports, shared.tls_mode).steps()
         answer: bytes | None = None
+        taken = 0
         while True:
+            taken += 1
+            if taken % _STEPS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # where nothing has to be waited for, others have their turn
             try:
                 step = steps.send(answer)  # type: ignore[arg-type]
             except StopIteration as end:
@@ -95,14 +104,15 @@ class Connection:
             return f"the device does not let itself be opened: {error}"
         if handle is not None:
             handle.hold()  # its packets are on their way without its knowing
+        self._handle = handle
         try:
             return await self._serve(session, handle)
         finally:
             if handle is not None:
                 handle.close()
-            await self._end_packets()
-            if handle is not None:
-                handle.let_go()
+            # The connection is over when nothing of it is on its way; if that outlasts the server,
+            # the last packet ends the file.
+            await self._quiet
 
     async def _serve(self, session: Session, handle: Handle | None) -> str:
         file = None if handle is None else handle.file
@@ -117,11 +127,14 @@ class Connection:
                 channel.readable()  # what came behind the negotiation
             return await self._over
         finally:
+            self._operations.cancel()
             channel.close()
             self.pause()
             self._loop.remove_writer(self._fd)
 
-    def _make_channel(self, session: Session, submit: Callable[[Irp], None], file: object) -> Channel:
+    def _make_channel(
+        self, session: Session, submit: Callable[[Irp], None], file: object
+    ) -> Channel:
         shared, export, stream = self._shared, session.export, self._stream
         limits = shared.limits
         smallest, _, largest = export.block_sizes
@@ -142,19 +155,12 @@ class Connection:
             structured=session.structured,
             status=session.allocation,
             write_through=export.write_through,
-            clear=export.device is not None,
+            clear=export.clears,
             file=file,
             depth=export.stack_depth,
             most_commands=limits.requests,
             most_bytes=limits.bytes,
         )
-
-    async def _end_packets(self) -> None:
-        """Wait until nothing of the client is on its way."""
-        channel = self._channel
-        while channel is not None and channel.commands:
-            self._gone = self._loop.create_future()
-            await asyncio.wait([self._gone], timeout=0.05)
 
     def look(self, seconds: float) -> None:
         """Some time has passed: a client that is waited for without end is dropped."""
@@ -199,8 +205,11 @@ class Connection:
         self._loop.call_soon(function)
 
     def soon_from_elsewhere(self, function: Callable[[], object]) -> None:
-        """Call it on the loop, from another thread."""
-        self._loop.call_soon_threadsafe(function)
+        """Call it on the loop, from another thread; here, where the loop has ended."""
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            function()
 
     def perform(self, command: Command) -> None:
         """Do what is more than one packet."""
@@ -209,9 +218,14 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, command: Command) -> None:
-        error, status = await self._operations.perform(command)
-        if self._channel is not None:
-            self._channel.conclude(command, error, status)
+        error, status = errno.EIO, None
+        try:
+            error, status = await self._operations.perform(command)
+        except Exception as failure:  # noqa: BLE001 - whatever it was, the client gets its answer
+            self.report(failure)
+        finally:
+            if self._channel is not None:
+                self._channel.conclude(command, error, status)
 
     def report(self, error: BaseException) -> None:
         """What is served failed in a way that it should not."""
@@ -221,3 +235,11 @@ class Connection:
         """The connection ends."""
         if not self._over.done():
             self._over.set_result(reason)
+
+    def ended(self) -> None:
+        """The channel is closed, and nothing is on its way any more."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.let_go()
+        if not self._quiet.done():
+            self._quiet.set_result(None)

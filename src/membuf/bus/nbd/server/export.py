@@ -1,5 +1,7 @@
 """Exports: what a server serves, as it was found when the server opened it."""
 
+# pyright: reportPrivateUsage=false
+# A device's target and its device are one machine.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,8 +12,10 @@ from membuf._native import Memory
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, MembufError
 from membuf.bus.device import DeviceTarget
+from membuf.bus.file import FileTarget
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.protocol import Flag
+from membuf.bus.store import StoreTarget
 from membuf.mdl import Mdl
 from membuf.request import storage
 from membuf.request.device import Device
@@ -87,6 +91,15 @@ class Export:
         return served.submit if isinstance(served, Device) else served.forward
 
     @property
+    def clears(self) -> bool:
+        """Whether the memory of a read is cleared before it goes down.
+
+        What a driver leaves out must not show what other commands carried. Of files and memory it
+        is known that they leave nothing out.
+        """
+        return not isinstance(self.served, (FileTarget, StoreTarget))
+
+    @property
     def stack_depth(self) -> int:
         """How many drivers a packet passes."""
         return self.served.stack_depth
@@ -144,21 +157,25 @@ async def open_export(
     Raises:
         InvalidParameterError: it is no disk: it has no length, or no offsets.
     """
+    if isinstance(served, DeviceTarget):
+        served = served._device  # noqa: SLF001 - it says how packets bring their memory
     target = DeviceTarget(served) if isinstance(served, Device) else served
     try:
         size = await _length_of(target, name)
         readonly = readonly or not await _is_writable(target)
-        nothing = Range(0, 0)
+        trim, zero = storage.trim_input([Range(0, 0)]), storage.zero_input(Range(0, 0))
         smallest = target.offset_alignment
+        largest = max(largest, smallest)
+        preferred = min(max(smallest, _preferred(served)), largest)
         return Export(
             name=name,
             served=served,
             size=size // smallest * smallest,
             readonly=readonly,
-            block_sizes=(smallest, max(smallest, _preferred(served)), largest),
-            trims=not readonly and await _knows(target, storage.TRIM, storage.trim_input([nothing])),
-            zeros=not readonly and await _knows(target, storage.ZERO, storage.zero_input(nothing)),
-            tells=await _knows(target, storage.ALLOCATED, storage.allocated_input(nothing)),
+            block_sizes=(smallest, preferred, largest),
+            trims=not readonly and await _knows(target, storage.TRIM, trim),
+            zeros=not readonly and await _knows(target, storage.ZERO, zero),
+            tells=await _knows(target, storage.ALLOCATED, storage.allocated_input(Range(0, 0))),
             write_through=isinstance(served, Disk) and served.write_through,
             description=target.name or "",
         )
@@ -201,4 +218,3 @@ async def _knows(target: Target, code: int, data: bytes) -> bool:
     except MembufError:
         return False
     return True
-

@@ -62,7 +62,7 @@ class Listener:
             return
         path, made = self._file
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(path, follow_symlinks=False), made):
+            if os.path.samestat(Path(path).lstat(), made):
                 Path(path).unlink()
 
     def _listen_at(self, path: str, permissions: int) -> socket.socket:
@@ -73,7 +73,7 @@ class Listener:
             _remove_stale(path)
             listening.bind(path)
             Path(path).chmod(permissions)  # whatever the umask left of it
-            self._file = path, os.stat(path, follow_symlinks=False)
+            self._file = path, Path(path).lstat()
             listening.listen(_BACKLOG)
             listening.setblocking(False)
         except BaseException:
@@ -85,7 +85,7 @@ class Listener:
 def _remove_stale(path: str) -> None:
     """Remove the file of a socket that nobody listens on any more."""
     try:
-        if not stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):
+        if not stat.S_ISSOCK(Path(path).lstat().st_mode):
             return
     except FileNotFoundError:
         return

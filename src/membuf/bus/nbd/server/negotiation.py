@@ -1,7 +1,7 @@
 """The server's half of the negotiation, without I/O.
 
-    greeting -> client flags -> options ... -> GO or EXPORT_NAME: the transmission begins
-                                         \\-> ABORT, or something that is no NBD: the connection ends
+    greeting --> client flags --> options --> GO or EXPORT_NAME: the transmission begins
+                                         +--> ABORT, or what is no NBD: the connection ends
 
 A negotiation is a generator. It yields what is to be done: a number of bytes to receive (they are
 sent into it), bytes to send (the error is raised in it where that fails), or `START_TLS`. It
@@ -151,7 +151,7 @@ class Negotiation:
         raise HangUpError("the client aborted the negotiation", polite=True)
 
     def _list(self, option: int, _: bytes) -> Answers:
-        for name in self._exports:
+        for name in list(self._exports):  # while it is sent, others may come to be served
             encoded = name.encode()
             yield _reply(option, Reply.SERVER, _U32.pack(len(encoded)) + encoded)
         yield _reply(option, Reply.ACK)
@@ -192,10 +192,8 @@ class Negotiation:
             yield _reply(option, Reply.ERR_UNKNOWN, b"there is no such export")
             return None
         flags = export.flags(structured=self._structured)
-        yield _reply(
-            option, Reply.INFO, nbd.EXPORT_INFO.pack(Info.EXPORT, export.size, flags)
-        )
-        for (kind,) in _U16.iter_unpack(wanted[2:]):
+        yield _reply(option, Reply.INFO, nbd.EXPORT_INFO.pack(Info.EXPORT, export.size, flags))
+        for (kind,) in dict.fromkeys(_U16.iter_unpack(wanted[2:])):  # each piece once
             piece = _PIECES.get(kind, _no_piece)(export)
             if piece is not None:
                 yield _reply(option, Reply.INFO, _U16.pack(kind) + piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import struct
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from membuf.request.storage import Extent, Range
 _PIECE: Final = 1 << 20
 """Bytes of one transfer, where a command is done by several."""
 _ANSWER_BYTES: Final = 64 * 1024
+_CHANGING: Final = (Command.TRIM, Command.WRITE_ZEROES)
 _NOT_KNOWN: Final = (st.STATUS_INVALID_DEVICE_REQUEST, st.STATUS_NOT_SUPPORTED)
 
 
@@ -63,6 +65,12 @@ class Operations:
 
     def __init__(self, export: Export, submit: Callable[[Irp], None], file: Any) -> None:
         self._export, self._submit, self._file = export, submit, file
+        self._flying: set[Irp] = set()
+
+    def cancel(self) -> None:
+        """Ask who has its packets to end them: nobody waits for them any more."""
+        for irp in list(self._flying):
+            irp.cancel()
 
     async def perform(self, command: Asked) -> tuple[int, bytes | None]:
         """Do a command.
@@ -70,12 +78,12 @@ class Operations:
         Returns:
             The error on the wire or 0, and what a block status answers.
         """
-        range = Range(command.offset, command.length)
+        asked = Range(command.offset, command.length)
         try:
             if command.kind == Command.BLOCK_STATUS:
-                return 0, await self._status(range, one=bool(command.flags & CommandFlag.REQ_ONE))
-            await self._do(command, range)
-            if command.flags & CommandFlag.FUA:
+                return 0, await self._status(asked, one=bool(command.flags & CommandFlag.REQ_ONE))
+            await self._do(command, asked)
+            if command.flags & CommandFlag.FUA and command.kind in _CHANGING:
                 await self._send(self._irp(RequestType.FLUSH))
         except MembufError as error:
             return nbd.error_of(error.status), None
@@ -191,14 +199,19 @@ class Operations:
                 over.set_result(None)
 
         irp.push(lambda _: _tell(loop, told))
-        self._submit(irp)
-        await over
+        self._flying.add(irp)
+        try:
+            self._submit(irp)
+            await over
+        finally:
+            self._flying.discard(irp)
         if nt_error(irp.status):
             raise from_status(irp.status, f"{irp!r} ended with {irp.status}")
 
 
 def _tell(loop: asyncio.AbstractEventLoop, told: Callable[[], None]) -> None:
-    loop.call_soon_threadsafe(told)
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+        loop.call_soon_threadsafe(told)
 
 
 def _attach_pointers(irp: Irp, data: bytes, output: memoryview | None) -> Callable[[Irp], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("membuf.nbd")
 
 _LOOK_SECONDS: Final = 1.0
+_BACK_OFF_SECONDS: Final = 0.25
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NAMES: Final = {
     Command.READ: "read",
     Command.WRITE: "write",
@@ -171,7 +174,7 @@ class Server:
         self._permissions = permissions
         self._shared = Shared(limits or Limits(), tls, threads)
         self._connections: set[Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Connection] = {}
         self._total = self._refused = 0
         self._began = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -284,7 +287,8 @@ class Server:
         try:
             client, address = listening.accept()
         except OSError as error:  # nobody is there any more, or no descriptor is left
-            log.debug("accepting failed: %s", error)
+            if error.errno in _EXHAUSTED:
+                self._back_off(listening, error)
             return
         client.setblocking(False)
         if len(self._connections) >= self._shared.limits.connections:
@@ -293,14 +297,27 @@ class Server:
             client.close()
             return
         if client.family != socket.AF_UNIX:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):  # it is gone already: reading will tell
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._total += 1
         peer = f"client {self._total}" if not address else f"client {self._total} at {address[0]}"
         connection = Connection(self._shared, client, peer)
         self._connections.add(connection)
         task = asyncio.get_running_loop().create_task(self._run(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = connection
+        task.add_done_callback(self._tasks.pop)
+
+    def _back_off(self, listening: socket.socket, error: OSError) -> None:
+        """Whoever waits goes on waiting: looking at once would find the same, again and again."""
+        loop = asyncio.get_running_loop()
+        log.warning("no client can be accepted now: %s", error)
+        loop.remove_reader(listening.fileno())
+
+        def accept_again() -> None:
+            if listening.fileno() >= 0:
+                loop.add_reader(listening.fileno(), self._accept, listening)
+
+        loop.call_later(_BACK_OFF_SECONDS, accept_again)
 
     async def _run(self, connection: Connection) -> None:
         try:
@@ -316,10 +333,11 @@ class Server:
     async def _end(self) -> None:
         """Let the connections answer what they were asked, for a while; then end them."""
         self._shared.draining = True
-        for connection in list(self._connections):
+        for task, connection in list(self._tasks.items()):
             if connection.session is None:
-                continue
-            connection.drain()
+                task.cancel()  # it was asked nothing yet
+            else:
+                connection.drain()
         serving = {task for task in self._tasks if not task.done()}
         if serving and self._drain_seconds > 0:
             await asyncio.wait(serving, timeout=self._drain_seconds)
@@ -394,8 +412,12 @@ def _by_name(targets: Served | Mapping[str, Served], name: str) -> dict[str, Ser
     if not found:
         raise InvalidParameterError("a server serves at least one target; got none")
     for one in found:
-        if len(one.encode()) > LARGEST_NAME:
+        try:
+            size = len(one.encode())
+        except UnicodeError as error:
+            raise InvalidParameterError(f"an export's name is UTF-8; got {one!r}") from error
+        if size > LARGEST_NAME:
             raise InvalidParameterError(
-                f"an export's name has up to {LARGEST_NAME} bytes; got {len(one.encode())}"
+                f"an export's name has up to {LARGEST_NAME} bytes; got {size}"
             )
     return found

@@ -38,7 +38,7 @@ class Stream:
         done = 0
         while done < count:
             view = memoryview(data)[done:]
-            got = await self._attempt(partial(self._receive_into, view))
+            got = await self._attempt(partial(self._receive_into, view), reading=True)
             if not got:
                 raise EOFError("the connection was closed")
             done += got
@@ -48,7 +48,7 @@ class Stream:
         """All of the bytes."""
         view = memoryview(data)
         while view:
-            sent = await self._attempt(partial(self._send, view))
+            sent = await self._attempt(partial(self._send, view), reading=False)
             view = view[sent:]
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -61,7 +61,7 @@ class Stream:
             self.socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
         )
         self.socket = secured
-        await self._attempt(secured.do_handshake)
+        await self._attempt(secured.do_handshake, reading=True)
         self.secure = True
 
     def _receive_into(self, view: memoryview) -> int:
@@ -70,11 +70,14 @@ class Stream:
     def _send(self, view: memoryview) -> int:
         return self.socket.send(view)
 
-    async def _attempt(self, function: Callable[[], T]) -> T:
+    async def _attempt(self, function: Callable[[], T], *, reading: bool) -> T:
+        """Do it as soon as it can be done; `reading` says what a socket without TLS waits for."""
         while True:
             try:
                 return function()
-            except (BlockingIOError, ssl.SSLWantReadError):
+            except BlockingIOError:
+                await self._ready(reading=reading)
+            except ssl.SSLWantReadError:
                 await self._ready(reading=True)
             except ssl.SSLWantWriteError:
                 await self._ready(reading=False)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from membuf.base import status as st
+from membuf.base.errors import MembufError
 from membuf.target.threads import Pool
 
 if TYPE_CHECKING:
     from membuf.request.irp import Irp
+
+_PATIENCE_SECONDS: Final = 1.0
 
 
 class Workers:
@@ -31,8 +35,10 @@ class Workers:
         return put
 
     def close(self) -> None:
-        """End the threads once what waits has been submitted."""
-        self._pool.close()
+        """End the threads once what waits has been submitted; a handler that never ends is left."""
+        closer = threading.Thread(target=self._pool.close, name="membuf-nbd-end", daemon=True)
+        closer.start()
+        closer.join(_PATIENCE_SECONDS)
 
 
 class _Submission:
@@ -44,7 +50,12 @@ class _Submission:
         self._irp, self._submit = irp, submit
 
     def run(self) -> None:
-        self._submit(self._irp)
+        try:
+            self._submit(self._irp)
+        except MembufError as error:  # what is served takes nothing now
+            if self._irp.completed:
+                raise
+            self._irp.complete(error.status, 0)
 
     def give_up(self) -> None:
         if not self._irp.completed:
