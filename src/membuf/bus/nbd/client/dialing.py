@@ -87,7 +87,7 @@ class Dialer:
         try:
             self._sock = self._connect()
             self._wire = PlainWire(self._sock)
-            return self._run(steps, self._sock)
+            return self._run(steps)
         except BaseException:
             self._hang_up()
             raise
@@ -156,20 +156,20 @@ class Dialer:
 
     # ---- negotiating ----------------------------------------------------------------------------
 
-    def _run(self, steps: Steps[Returned], sock: socket.socket) -> Returned:
+    def _run(self, steps: Steps[Returned]) -> Returned:
         try:
             step = next(steps)
             while True:
                 answer = b""
                 try:
                     if isinstance(step, StartTls):
-                        self._secure(sock)
+                        self._secure()
                     elif isinstance(step, int):
-                        answer = self._receive(sock, step)
+                        answer = self._receive(step)
                     else:
                         # If nobody takes it, the next answer says why; it may be here already.
                         with contextlib.suppress(LostError):
-                            self._send(sock, step)
+                            self._send(step)
                 except LostError as error:
                     step = steps.throw(error)
                 else:
@@ -183,7 +183,7 @@ class Dialer:
                 f"the NBD server {self._uri.place} ended the negotiation, {error}",
             ) from error
 
-    def _receive(self, sock: socket.socket, count: int) -> bytes:
+    def _receive(self, count: int) -> bytes:
         data = bytearray(count)
         with memoryview(data) as view:
             done = 0
@@ -191,28 +191,34 @@ class Dialer:
                 got = self._now().receive(view[done:])
                 done += got
                 if not got:
-                    self._wait(sock, select.POLLIN)
+                    self._wait(self._sock, select.POLLIN)
         return bytes(data)
 
-    def _send(self, sock: socket.socket, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
         while data or self._now().pending:
             sent = self._now().send([data])
             data = data[sent:]
             if data or self._now().pending:
-                self._wait(sock, select.POLLOUT)
+                self._wait(self._sock, select.POLLOUT)
 
     def _now(self) -> Wire:
         if self._wire is None:
             raise RuntimeError("a negotiation without a connection")
         return self._wire
 
-    def _secure(self, sock: socket.socket) -> None:
+    @property
+    def _plain(self) -> socket.socket:
+        if self._sock is None:
+            raise RuntimeError("a negotiation without a connection")
+        return self._sock
+
+    def _secure(self) -> None:
         import ssl
 
         from membuf.bus.nbd.tls import client_context, server_name
 
         secure = client_context(self._uri).wrap_socket(
-            sock, server_hostname=server_name(self._uri), do_handshake_on_connect=False
+            self._plain, server_hostname=server_name(self._uri), do_handshake_on_connect=False
         )
         self._sock, self._wire = secure, TlsWire(secure)
         while True:
