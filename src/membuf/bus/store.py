@@ -110,7 +110,7 @@ class StoreTarget(RelayTarget):
             super().forward(irp)
             return
         try:
-            done = self._move(irp.major, memoryview(view).cast("B")[: irp.length], irp.offset)
+            done = self._move(irp.major, memoryview(view)[: irp.length], irp.offset)
         except MembufError as error:
             self._port.note(irp.major, 0, errno_of(error))
             irp.complete(error.status, 0)

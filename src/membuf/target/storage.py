@@ -68,6 +68,14 @@ class StorageTarget(Controls):
         """
         self.ioctl(storage.ZERO, storage.zero_input(_range(offset, length)))
 
+    async def trim_async(self, offset: SupportsIndex, length: SupportsIndex) -> None:
+        """As `trim`, awaited."""
+        await self.ioctl_async(storage.TRIM, storage.trim_input([_range(offset, length)]))
+
+    async def zero_async(self, offset: SupportsIndex, length: SupportsIndex) -> None:
+        """As `zero`, awaited."""
+        await self.ioctl_async(storage.ZERO, storage.zero_input(_range(offset, length)))
+
     def extents(
         self, offset: SupportsIndex = 0, length: SupportsIndex | None = None
     ) -> Iterator[Extent]:

@@ -244,6 +244,14 @@ class Target(StorageTarget):
             else:
                 return
 
+    def flush_async(self) -> Future:
+        """Start a flush on the running event loop; see `flush` and `read_async`."""
+        lane = self._lane
+        if lane is None or lane.loop is not current_loop():
+            lane = self._loop_lane()
+        transfer = (self._port, FLUSH, None, None, 0, None)
+        return lane.future(*transfer) or self._parked_future(*transfer[1:])
+
     @property
     def engine(self) -> str:
         """The name of the engine that moves the bytes."""
