@@ -294,6 +294,7 @@ _STATUS_OF_ERRNO: Final[Mapping[int, Status]] = {
     errno.EIO: st.STATUS_IO_DEVICE_ERROR,
     errno.ENOSPC: st.STATUS_DISK_FULL,
     errno.EDQUOT: st.STATUS_DISK_FULL,
+    errno.EFBIG: st.STATUS_DISK_FULL,
     errno.EROFS: st.STATUS_MEDIA_WRITE_PROTECTED,
     errno.ENOSYS: st.STATUS_NOT_SUPPORTED,
     errno.EOPNOTSUPP: st.STATUS_NOT_SUPPORTED,

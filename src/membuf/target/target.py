@@ -9,8 +9,8 @@ from membuf.base.errors import MembufError
 from membuf.target._batch import Batch
 from membuf.target._future import Future, Notice, current_loop
 from membuf.target._port import Packet, Port, PortShutError
-from membuf.target.storage import StorageTarget
 from membuf.target.statistics import TargetStatistics
+from membuf.target.storage import StorageTarget
 from membuf.target.timers import expire
 
 if TYPE_CHECKING:

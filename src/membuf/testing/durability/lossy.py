@@ -60,7 +60,7 @@ class LossyDisk(Disk):
         # Of each sector what was written since the last flush, the latest last.
         self._cache: dict[int, list[bytes]] = {}
         self._defect = defect
-        self._lock = threading.Lock()
+        self._guard = threading.Lock()
         self._off = False
         self.on_read(self._read)
         self.on_write(self._write)
@@ -69,7 +69,7 @@ class LossyDisk(Disk):
 
     def cut(self, dice: random.Random) -> None:
         """Cut its power; what becomes of the cache the dice decide."""
-        with self._lock:
+        with self._guard:
             self._off = True
             for number, versions in self._cache.items():
                 survivor = dice.choice([None, *versions])
@@ -79,24 +79,24 @@ class LossyDisk(Disk):
 
     def restore(self) -> None:
         """Give it power again."""
-        with self._lock:
+        with self._guard:
             self._off = False
 
     # ---- handlers -------------------------------------------------------------------------------
 
     def _read(self, request: ReceivedRequest) -> None:
-        with self._lock:
-            if self._off:
-                request.complete(st.STATUS_IO_DEVICE_ERROR)
-                return
-            data = self._content(request.offset, request.length)
+        with self._guard:
+            data = None if self._off else self._content(request.offset, request.length)
+        if data is None:
+            request.complete(st.STATUS_IO_DEVICE_ERROR)
+            return
         request.output_memory().copy_from(data)
         request.complete(information=request.length)
 
     def _write(self, request: ReceivedRequest) -> None:
         data = bytearray(request.length)
         request.input_memory().copy_to(data)
-        with self._lock:
+        with self._guard:
             off = self._off
             if not off:
                 self._keep(request.offset, data)
@@ -108,14 +108,14 @@ class LossyDisk(Disk):
             request.complete(information=request.length)
 
     def _flush(self, request: ReceivedRequest) -> None:
-        with self._lock:
+        with self._guard:
             off = self._off
             if not off and self._defect != "flush":
                 self._settle(list(self._cache))
         request.complete(st.STATUS_IO_DEVICE_ERROR if off else st.STATUS_SUCCESS)
 
     def _zero(self, offset: int, length: int) -> None:
-        with self._lock:
+        with self._guard:
             if self._off:
                 raise from_status(st.STATUS_IO_DEVICE_ERROR, "the disk has no power")
             self._keep(offset, bytearray(length))
