@@ -10,6 +10,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -317,6 +318,27 @@ def test_where_nobody_listens_nothing_is_opened(tmp_path: Path) -> None:
         assert caught.value.errno == errno.ECONNREFUSED
     with pytest.raises(membuf.InvalidParameterError, match="an export's name has at most"):
         membuf.open_target(f"nbd://localhost/{'x' * 5000}")
+
+
+def test_every_address_of_a_host_is_tried(fake: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fake(Store())
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        addresses = [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", unused.getsockname()),
+            (socket.AF_UNIX, socket.SOCK_STREAM, 0, "", str(made.path)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        with membuf.open_target("nbd://some.host/disk") as target:
+            assert target.read(bytearray(512)) == 512
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(membuf.TargetError, match="not known") as caught:
+        membuf.open_target("nbd://some.host/disk")
+    assert caught.value.filename == "some.host:10809"
 
 
 def test_tcp_works_as_unix_sockets_do(fake: Make) -> None:

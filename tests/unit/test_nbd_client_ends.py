@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,3 +228,35 @@ def test_a_target_that_is_dropped_hangs_up(fake: Make) -> None:
     assert target.read(bytearray(512)) == 512
     del target
     assert gone.wait(SECONDS)
+
+
+def test_a_caller_that_is_interrupted_lets_its_memory_go(fake: Make) -> None:
+    class StopError(Exception):
+        """What the signal's handler raises."""
+
+    def stop(*_: Any) -> None:
+        raise StopError
+
+    server, memory = Held(), bytearray(4096)
+    before = signal.signal(signal.SIGUSR1, stop)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt() -> None:
+        assert server.has.wait(SECONDS)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=interrupt)
+    try:
+        with opened(fake(server)) as target:
+            thread.start()
+            with pytest.raises(StopError):
+                target.read(memory, 0)
+            memory += b"let go"
+            server.go.set()
+            assert target.read(bytearray(512), timeout=SECONDS) == 512
+            assert memory == bytes(4096) + b"let go"
+            assert target.statistics().in_flight == 0
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)

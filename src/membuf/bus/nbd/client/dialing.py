@@ -102,7 +102,11 @@ class Dialer:
 
     def _connect(self) -> socket.socket:
         failed: OSError | None = None
-        for family, address in self._addresses():
+        addresses, end = list(self._addresses()), self._deadline
+        for tried, (family, address) in enumerate(addresses):
+            now = time.monotonic()
+            # One that does not answer leaves the others their share of the time.
+            self._deadline = now + (end - now) / (len(addresses) - tried)
             sock = socket.socket(family, socket.SOCK_STREAM)
             try:
                 sock.setblocking(False)
@@ -114,6 +118,7 @@ class Dialer:
                 sock.close()
                 raise
             else:
+                self._deadline = end
                 return sock
         number = errno.EHOSTUNREACH if failed is None else failed.errno or errno.EIO
         raise from_errno(number, "cannot connect to the NBD server", self._uri.place) from failed

@@ -95,13 +95,9 @@ class Flight:
 
     def wait(self, seconds: float | None) -> None:
         """Wait until it has ended; when the time is up it is cancelled."""
-        try:
-            if not self._back.acquire(timeout=-1 if seconds is None else max(seconds, 0.0)):
-                self.fire()
-                self._back.acquire()
-        except BaseException:
-            self.cancel(self._packet)
-            raise
+        if not self._back.acquire(timeout=-1 if seconds is None else max(seconds, 0.0)):
+            self.fire()
+            self._back.acquire()
 
     # ---- as replies come in ---------------------------------------------------------------------
 

@@ -86,14 +86,18 @@ class Link:
             self._outgoing.append(exchange)
             if self._wire is None or self._broken:
                 return True
-            if len(self._outgoing) == 1:
-                try:
+            try:
+                if len(self._outgoing) == 1:
                     self._push(self._wire)
-                except LostError as error:
-                    self._broken = str(error)
-            wake = self._wants_out or bool(self._broken)
-        if wake:
-            self._bell.ring()
+            except LostError as error:
+                self._broken = str(error)
+            except BaseException:
+                # A signal's handler raised, and nobody knows how much had been sent by then.
+                self._broken = "a caller was interrupted while it sent"
+                raise
+            finally:
+                if self._wants_out or self._broken:
+                    self._bell.ring()
         return True
 
     def withdraw(self, exchange: Exchange) -> None:

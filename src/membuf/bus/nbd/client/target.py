@@ -48,6 +48,14 @@ class NbdTarget(RelayTarget):
         timeout: seconds that a request has which names none, or None.
         note: for `statistics`.
         parent: the object whose deletion closes it.
+
+    >>> import tempfile, membuf
+    >>> from membuf.bus.nbd import Server
+    >>> with tempfile.TemporaryDirectory() as folder, membuf.open_target("ram:1MiB") as disk:
+    ...     with Server(disk, f"nbd+unix:///?socket={folder}/s") as server:
+    ...         with membuf.open_target(str(server.uri), timeout=60) as target:
+    ...             target.write(b"over there", 4096), target.size, target.writable
+    (10, 1048576, True)
     """
 
     def __init__(
@@ -128,6 +136,9 @@ class NbdTarget(RelayTarget):
         try:
             flight.begin()
             flight.wait(None if deadline is None else deadline - time.monotonic())
+        except BaseException:
+            flight.cancel(packet)
+            raise
         finally:
             packet.lane = before
 
@@ -194,6 +205,11 @@ def open_nbd(
             does not satisfy the other.
         TargetError: the export takes no writes and is to be written; nobody listens; or what
             listens is no NBD server.
+
+    >>> open_nbd("nbd+unix:///disk?socket=/nowhere/sock")
+    Traceback (most recent call last):
+    membuf.TargetNotFoundError: [Errno 2] cannot connect to the NBD server: No such file or \
+directory: '/nowhere/sock'
     """
     count = exact_index(connections, "connections")
     if count < 1:

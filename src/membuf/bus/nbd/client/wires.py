@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from socket import MSG_NOSIGNAL
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class PlainWire:
     def send(self, buffers: list[Bytes]) -> int:
         """Send from buffers."""
         try:
-            return self._sock.sendmsg(buffers)
+            return self._sock.sendmsg(buffers, (), MSG_NOSIGNAL)
         except BlockingIOError:
             return 0
         except OSError as error:
