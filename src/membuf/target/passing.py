@@ -64,8 +64,14 @@ def memory_of(irp: Irp) -> Any:
     return None
 
 
-def forward(endpoint: Endpoint, irp: Irp) -> None:
-    """Carry out what a device passed on for good, and complete it."""
+def forward(endpoint: Endpoint, irp: Irp, *, ignores_state: bool = True) -> None:
+    """Carry out what a device passed on for good, and complete it.
+
+    Args:
+        endpoint: the target.
+        irp: what was passed on.
+        ignores_state: whether a stopped or purged target does it all the same.
+    """
     if irp.major in _NOTHING_TO_DO:
         irp.complete(st.STATUS_SUCCESS, 0)
         return
@@ -85,7 +91,7 @@ def forward(endpoint: Endpoint, irp: Irp) -> None:
         packet.release()
         irp.complete(st.STATUS_CANCELLED, 0)
         return
-    packet.callback, packet.ignores_state = complete, True
+    packet.callback, packet.ignores_state = complete, ignores_state
     try:
         endpoint._launch(packet, current_loop())  # noqa: SLF001
     except MembufError as error:

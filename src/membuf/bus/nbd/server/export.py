@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from membuf._native import Memory
@@ -23,6 +24,8 @@ from membuf.request.disk import Disk
 from membuf.request.io_type import IoType
 from membuf.request.irp import Irp
 from membuf.request.storage import Range
+from membuf.target.filters import Filter
+from membuf.target.passing import forward
 from membuf.target.target import Target
 
 if TYPE_CHECKING:
@@ -86,9 +89,11 @@ class Export:
 
     @property
     def submit(self) -> Callable[[Irp], None]:
-        """What takes its packets."""
+        """What takes its packets; they wait while a target is stopped."""
         served = self.served
-        return served.submit if isinstance(served, Device) else served.forward
+        if isinstance(served, Device):
+            return served.submit
+        return partial(forward, served, ignores_state=False)
 
     @property
     def clears(self) -> bool:
@@ -107,10 +112,17 @@ class Export:
     @property
     def attach(self) -> Callable[[Irp, Memory], Finish] | None:
         """What gives a packet its memory, where that is not simply its system buffer."""
-        device = self.device
-        if device is None or device.io_type is IoType.BUFFERED:
-            return None
-        return _attach_pages if device.io_type is IoType.DIRECT else _attach_pointer
+        return {IoType.DIRECT: _attach_pages, IoType.NEITHER: _attach_pointer}.get(self._io_type)
+
+    @property
+    def _io_type(self) -> IoType:
+        """How the bytes come to what is at the bottom; filters pass them on as they are."""
+        bottom = self.served
+        while isinstance(bottom, Filter):
+            bottom = bottom.lower
+        if isinstance(bottom, DeviceTarget):
+            bottom = bottom.device
+        return bottom.io_type if isinstance(bottom, Device) else IoType.BUFFERED
 
     def open(self) -> Handle | None:
         """Open the device for a client; what is no device needs no opening.
