@@ -103,11 +103,11 @@ class StoreTarget(RelayTarget):
         done, error = self._transfer(packet)
         packet.interrupt(errno_of(error), error, done)
 
-    def forward(self, irp: Irp) -> None:
-        """Carry out what a device passed on, or a server received, for good."""
+    def submit(self, irp: Irp) -> None:
+        """Carry out the packet of an originator, at once where it is a read or write."""
         view = irp.system_buffer
         if view is None or irp.major not in _TRANSFERS or self._state is not _STARTED:
-            super().forward(irp)
+            super().submit(irp)
             return
         try:
             done = self._move(irp.major, memoryview(view)[: irp.length], irp.offset)

@@ -1,3 +1,6 @@
+from libc.stdint cimport uint64_t
+
+
 cdef class Irp:
     cdef public object major
     cdef public object offset
@@ -29,3 +32,7 @@ cdef class Irp:
 
     cdef object pop(self)
     cdef int finish(self, object status, object information) except -1
+
+
+cdef Irp transfer_irp(
+    object major, uint64_t offset, uint64_t length, object file, int stack_count)

@@ -2,6 +2,7 @@
 """The I/O packet itself, which every request makes; see `membuf.request.irp`."""
 
 cimport cython
+from libc.stdint cimport uint64_t
 
 from membuf.base import status as st
 from membuf.base.errors import from_status
@@ -186,3 +187,20 @@ cdef class Irp:
     def __repr__(self):
         state = "complete" if self.completed else "cancelled" if self.cancelled else "pending"
         return f"<Irp {self.described}, mode {self.mode}, {state}>"
+
+
+cdef Irp transfer_irp(
+    object major, uint64_t offset, uint64_t length, object file, int stack_count
+):
+    """The packet of a read or write by the kernel, as the constructor makes it."""
+    cdef Irp irp = Irp.__new__(Irp)
+    irp.major = major
+    irp.offset, irp.length = offset, length
+    irp.code = irp.input_length = irp.output_length = irp.information = 0
+    irp.mode = "kernel"
+    irp.file = file
+    irp.thread = PyThread_get_thread_ident()
+    irp.status = PENDING
+    irp.stack_count = stack_count
+    irp.location = stack_count + 1
+    return irp

@@ -166,6 +166,9 @@ class Disk(Device):
                 return
         super().submit(irp)
 
+    submit_checked = Device.submit
+    """Take a packet of whose range, blocks and right to write the caller has made sure."""
+
     def _refusal(self, irp: Irp) -> st.Status | None:
         if irp.offset + irp.length > self.size or (irp.offset | irp.length) % self.block_size:
             return st.STATUS_INVALID_PARAMETER

@@ -257,6 +257,10 @@ class Endpoint(Object):
         """Carry out what a device passed on for good, and complete it."""
         forward(self, irp)
 
+    def submit(self, irp: Irp) -> None:
+        """Carry out the packet of an originator, as what is sent: it waits in a stopped target."""
+        forward(self, irp, ignores_state=False)
+
     def send_packet(
         self, packet: Packet, synchronous: bool, timeout: float | None, ignore_state: bool, /
     ) -> None:

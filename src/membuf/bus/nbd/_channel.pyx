@@ -22,6 +22,7 @@ from membuf.bus.nbd._command cimport (
     CHUNK_STATUS, Command, Counters,
 )
 from membuf.bus.nbd._replies cimport Replies
+from membuf.request._irp cimport Irp, transfer_irp
 from membuf.target._operation cimport hold_drop
 from posix.uio cimport iovec
 
@@ -31,7 +32,6 @@ from collections import deque
 from membuf.base.errors import MembufError
 from membuf.bus.nbd.protocol import error_of
 from membuf.request.completion import RequestType
-from membuf.request.irp import Irp
 
 
 cdef extern from "<endian.h>" nogil:
@@ -110,7 +110,7 @@ cdef class Channel(Replies):
     cdef bint write_through
     cdef bint clear
     cdef object file
-    cdef object depth
+    cdef int depth
     cdef Py_ssize_t most_commands
     cdef size_t most_bytes
 
@@ -129,7 +129,7 @@ cdef class Channel(Replies):
     def __cinit__(
         self, owner, int fd, unsigned long thread, submit, Buffers buffers, Counters counters, *,
         attach, tls, uint64_t size, uint32_t smallest, uint32_t largest, bint readonly,
-        bint structured, bint status, bint write_through, bint clear, file, depth,
+        bint structured, bint status, bint write_through, bint clear, file, int depth,
         Py_ssize_t most_commands, size_t most_bytes
     ):
         self.owner, self.fd, self.thread = owner, fd, thread
@@ -326,7 +326,11 @@ cdef class Channel(Replies):
             self.drain()
             return 0
         self.count_in(command)
-        self.begin_command(command)
+        try:
+            self.begin_command(command)
+        except Exception as error:
+            self.owner.report(error)
+            self.fail(command, EIO)
         return 0
 
     cdef int begin_command(self, Command command) except -1:
@@ -388,11 +392,10 @@ cdef class Channel(Replies):
 
     cdef int send_down(self, Command command, object kind) except -1:
         """Have what is served do it."""
+        cdef Irp irp
         try:
-            irp = command.irp = Irp(
-                kind, offset=command.offset, length=command.length, file=self.file,
-                stack_count=self.depth,
-            )
+            irp = command.irp = transfer_irp(
+                kind, command.offset, command.length, self.file, self.depth)
             if command.memory is not None:
                 if self.attach is None:
                     irp.system_buffer = command.memory
@@ -421,7 +424,7 @@ cdef class Channel(Replies):
         return 0
 
     cdef int ended(self, Command command) except -1:
-        irp = command.irp
+        cdef Irp irp = command.irp
         if irp is None:
             return 0
         cdef uint32_t status = irp.status

@@ -1,4 +1,5 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from membuf.request._irp cimport Irp
 from membuf.target._operation cimport Hold
 
 
@@ -60,7 +61,7 @@ cdef class Command:
     cdef readonly uint32_t length
     cdef readonly uint16_t kind
     cdef readonly uint16_t flags
-    cdef object irp
+    cdef Irp irp
     cdef object memory
     cdef object finish
     cdef object extra  # bytes behind the head of a reply that is no read's

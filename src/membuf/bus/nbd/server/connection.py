@@ -57,8 +57,10 @@ class Connection:
         """Serve the client to its end; why it ended, "" where that was its wish."""
         try:
             async with asyncio.timeout(self._shared.limits.handshake_seconds):
-                self.session = await self._negotiate()
-            return await self._transmit(self.session)
+                session = await self._negotiate()
+                handle = await self._open(session)
+            self.session = session
+            return await self._transmit(session, handle)
         except HangUpError as error:
             return "" if error.polite else str(error)
         except TimeoutError:
@@ -97,11 +99,13 @@ class Connection:
 
     # ---- transmission ---------------------------------------------------------------------------
 
-    async def _transmit(self, session: Session) -> str:
+    async def _open(self, session: Session) -> Handle | None:
         try:
-            handle = session.export.open()
+            return await session.export.open()
         except MembufError as error:
-            return f"the device does not let itself be opened: {error}"
+            raise HangUpError(f"the device does not let itself be opened: {error}") from error
+
+    async def _transmit(self, session: Session, handle: Handle | None) -> str:
         if handle is not None:
             handle.hold()  # its packets are on their way without its knowing
         self._handle = handle

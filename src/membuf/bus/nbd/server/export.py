@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from membuf._native import Memory
 from membuf.base import status as st
@@ -16,20 +16,19 @@ from membuf.bus.device import DeviceTarget
 from membuf.bus.file import FileTarget
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.protocol import Flag
+from membuf.bus.nbd.server.workers import apart
 from membuf.bus.store import StoreTarget
 from membuf.mdl import Mdl
 from membuf.request import storage
+from membuf.request.completion import RequestType
 from membuf.request.device import Device
 from membuf.request.disk import Disk
 from membuf.request.io_type import IoType
 from membuf.request.irp import Irp
+from membuf.request.originator import Handle
 from membuf.request.storage import Range
 from membuf.target.filters import Filter
-from membuf.target.passing import forward
 from membuf.target.target import Target
-
-if TYPE_CHECKING:
-    from membuf.request.originator import Handle
 
 PREFERRED: Final = 4096
 _ANSWER_BYTES: Final = 64 * 1024
@@ -91,9 +90,7 @@ class Export:
     def submit(self) -> Callable[[Irp], None]:
         """What takes its packets; they wait while a target is stopped."""
         served = self.served
-        if isinstance(served, Device):
-            return served.submit
-        return partial(forward, served, ignores_state=False)
+        return served.submit_checked if isinstance(served, Disk) else served.submit
 
     @property
     def clears(self) -> bool:
@@ -124,14 +121,24 @@ class Export:
             bottom = bottom.device
         return bottom.io_type if isinstance(bottom, Device) else IoType.BUFFERED
 
-    def open(self) -> Handle | None:
+    async def open(self) -> Handle | None:
         """Open the device for a client; what is no device needs no opening.
 
         Raises:
             MembufError: it does not let itself be opened.
         """
         device = self.device
-        return None if device is None else device.open(mode="kernel")
+        if device is None:
+            return None
+        if _opens_at_once(device):
+            return device.open(mode="kernel")
+        return await apart(partial(device.open, mode="kernel"), Handle.close)
+
+
+def _opens_at_once(device: Device) -> bool:
+    """Whether no driver has a say in it, who may take his time."""
+    asked = device._on_create is not None or RequestType.CREATE in device._routes  # noqa: SLF001
+    return not asked and not device.filter
 
 
 def _attach_pages(irp: Irp, memory: Memory) -> Finish:
