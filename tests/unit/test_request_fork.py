@@ -6,7 +6,6 @@ import os
 import threading
 
 import membuf
-from membuf.request import irp as packets
 from membuf.request import pending
 
 
@@ -14,7 +13,7 @@ def test_a_child_of_a_busy_parent_uses_devices() -> None:
     held, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with packets._slots, pending._ends:
+        with pending._ends:
             held.set()
             leave.wait()
 

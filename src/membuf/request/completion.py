@@ -28,6 +28,9 @@ class RequestType(IntEnum):
     USB = 0x40
     NO_FORMAT = 0xFF
 
+    # An enumeration hashes its name, in Python; these are looked up with every request.
+    __hash__ = int.__hash__
+
 
 class CompletionParams(NamedTuple):
     """How a request ended (WDF_REQUEST_COMPLETION_PARAMS).
