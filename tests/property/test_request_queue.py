@@ -176,15 +176,15 @@ def at_the_tail(self: Queue, request: Any, head: bool = False) -> None:
     ENTER(self, request)
 
 
-def one_more(self: Queue, me: int) -> bool:
+def one_more(self: Queue, device: Any, dispatch: str, maximum: int, *rest: Any) -> None:
     """A maximum that is one too high."""
-    return self._owned <= self.maximum and self.dispatch != "manual"
+    CONFIGURE(self, device, dispatch, maximum + 1, *rest)
 
 
-ENTER = Queue._enter
+ENTER, CONFIGURE = Queue._enter, Queue._configure
 DEFECTS = {
     "requeue at the tail": ("_enter", at_the_tail, "manual", "submit submit retrieve requeue"),
-    "one too many": ("_may_present", one_more, "parallel", "submit submit"),
+    "one too many": ("_configure", one_more, "parallel", "submit submit"),
     "waiting ones forgotten": ("_cancel_all", lambda self: None, "manual", "submit purge"),
 }
 

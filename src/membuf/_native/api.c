@@ -63,6 +63,50 @@ static void api_region_unhold(void *domain, void *base)
     mb_domain_unkeep(domain);
 }
 
+_Static_assert(sizeof(membuf_object) == sizeof(Object), "what other modules derive from is an object");
+
+static int api_object_begin(PyObject *op)
+{
+    Object *self = (Object *)op;
+    if ((state_or(self, INITIALIZED | UNDELETABLE) & INITIALIZED) != 0) {
+        PyErr_SetString(PyExc_TypeError, "an object is initialized once: its parent and callbacks are fixed");
+        return -1;
+    }
+    return 0;
+}
+
+static int api_object_end(PyObject *op)
+{
+    state_and((Object *)op, ~UNDELETABLE);
+    PyObject *done = object_delete((Object *)op, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int api_object_frozen(PyObject *op)
+{
+    return (state_load((Object *)op) & FROZEN) != 0;
+}
+
+static PyObject *api_request_memory(PyObject *buffer, PyObject *size, int read_only, PyObject *request)
+{
+    PyObject *memory = exported_for_request(buffer, size, read_only, (Object *)request);
+    if (memory != NULL) {
+        state_or((Object *)memory, UNDELETABLE);
+    }
+    return memory;
+}
+
+static Py_ssize_t api_references(PyObject *op)
+{
+    uint64_t state = state_load((Object *)op);
+    if ((state & (DESTROYING | DESTROYED)) != 0) {
+        return 0;
+    }
+    Py_ssize_t count = (Py_ssize_t)((state & REFERENCES_MASK) / REFERENCE);
+    return count + ((state & DROPPED) == 0) - ((state & FROZEN) == 0);
+}
+
 static const membuf_api api = {
     .version = MEMBUF_API_VERSION,
     .memory_type = &Memory_Type,
@@ -70,6 +114,11 @@ static const membuf_api api = {
     .unhold = api_unhold,
     .region_hold = api_region_hold,
     .region_unhold = api_region_unhold,
+    .object_begin = api_object_begin,
+    .object_end = api_object_end,
+    .object_frozen = api_object_frozen,
+    .request_memory = api_request_memory,
+    .references = api_references,
 };
 
 int module_add_api(PyObject *module)

@@ -192,18 +192,10 @@ static Exported *export_for_request(PyObject *buffer, PyObject *size, int read_o
     return exported;
 }
 
-PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+PyObject *exported_for_request(PyObject *buffer, PyObject *size, int read_only, Object *request)
 {
-    Common common = {0};
-    if (count != 4) {
-        PyErr_Format(PyExc_TypeError, "request_memory takes a buffer, a size, a flag and a parent, got %zd", count);
-        return NULL;
-    }
-    int read_only = PyObject_IsTrue(arguments[2]);
-    if (read_only < 0 || convert_object(arguments[3], "parent", &common.parent) < 0) {
-        return NULL;
-    }
-    Exported *exported = export_for_request(arguments[0], arguments[1], read_only);
+    Common common = {.parent = request};
+    Exported *exported = export_for_request(buffer, size, read_only);
     if (exported == NULL) {
         return NULL;
     }
@@ -215,4 +207,18 @@ PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssi
     exported_swap(self, exported);
     object_track(&self->base);
     return memory_finish(self, &common);
+}
+
+PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    Object *request;
+    if (count != 4) {
+        PyErr_Format(PyExc_TypeError, "request_memory takes a buffer, a size, a flag and a parent, got %zd", count);
+        return NULL;
+    }
+    int read_only = PyObject_IsTrue(arguments[2]);
+    if (read_only < 0 || convert_object(arguments[3], "parent", &request) < 0) {
+        return NULL;
+    }
+    return exported_for_request(arguments[0], arguments[1], read_only, request);
 }

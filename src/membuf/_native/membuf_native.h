@@ -8,9 +8,19 @@
 #define MEMBUF_NATIVE_API_H
 
 #include <Python.h>
+#include <stdint.h>
 
 #define MEMBUF_API_NAME "membuf._native._C_API"
-#define MEMBUF_API_VERSION 1
+#define MEMBUF_API_VERSION 2
+
+/* What every object of the tree begins with, for native types that derive from
+ * membuf._native.Object: their size, and nothing in it that is theirs to use. */
+typedef struct {
+    PyObject_HEAD
+    void *tree[4];
+    uint64_t state;
+    void *extras;
+} membuf_object;
 
 typedef struct {
     PyObject *memory; /* borrowed from the framework reference */
@@ -29,6 +39,16 @@ typedef struct {
      * that belongs to the caller). `domain` is opaque. */
     int (*region_hold)(const membuf_hold *hold, void **domain, void **base, size_t *size);
     void (*region_unhold)(void *domain, void *base);
+    /* An object that its type's tp_new has just made, as if initialized without arguments; delete()
+     * refuses it. -1 with TypeError: it is initialized already. */
+    int (*object_begin)(PyObject *object);
+    /* The deletion of an object that refuses delete(), for its owner; -1 with an exception set. */
+    int (*object_end)(PyObject *object);
+    int (*object_frozen)(PyObject *object); /* whether its deletion has begun */
+    /* A request's memory over the first bytes of a buffer, a part of `request` (new reference). */
+    PyObject *(*request_memory)(PyObject *buffer, PyObject *size, int read_only, PyObject *request);
+    /* References on it besides its owner's own; 0 once it is destroyed. */
+    Py_ssize_t (*references)(PyObject *object);
 } membuf_api;
 
 #endif

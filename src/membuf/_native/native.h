@@ -396,6 +396,7 @@ PyObject *memory_finish(Memory *self, const Common *common); /* name, callbacks,
 PyObject *memory_preallocated(PyObject *type, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 PyObject *memory_assign_buffer(Memory *self, PyObject *buffer);
 PyObject *memory_of_request(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *exported_for_request(PyObject *buffer, PyObject *size, int read_only, Object *request);
 const char *exported_source(Memory *self);
 bool exported_is_embedded(Memory *self);
 PyObject *memory_copy_from(Memory *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);

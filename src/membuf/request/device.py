@@ -15,7 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from membuf._native import Object, set_undeletable
@@ -112,20 +112,12 @@ class Device(Powered):
 
     __slots__ = (
         "__weakref__",
-        "_arrival",
-        "_default",
-        "_handlers",
-        "_in_caller",
         "_on_cleanup",
         "_on_close",
         "_on_create",
-        "_routes",
         "_runner",
-        "filter",
-        "io_type",
         "stack_depth",
         "system_buffers",
-        "target",
     )
 
     def __init__(
@@ -144,14 +136,9 @@ class Device(Powered):
         self.target = lower
         self.stack_depth = 1 if lower is None else 1 + int(lower.stack_depth)
         self.filter = filter
-        self._handlers: dict[RequestType, Handler] = {}
-        self._routes: dict[RequestType, Queue] = {}
-        self._default: Queue | None = None
-        self._in_caller: Handler | None = None
         self._on_create: Handler | None = None
         self._on_cleanup: OnFile | None = None
         self._on_close: OnFile | None = None
-        self._arrival: Handler | None = None
         super().__init__(name, parent, on_cleanup, on_destroy)
         self.system_buffers = SystemBuffers()
         self._runner: Runner | None = None
@@ -345,35 +332,6 @@ class Device(Powered):
 
         return Handle(self, access, mode)
 
-    def submit(self, irp: Irp) -> None:
-        """Take a packet: the one entrance of every request."""
-        irp.location -= 1
-        if self._power == "new":
-            self.start()
-        if irp.major in (_CREATE, _CLEANUP, _CLOSE) and self._submit_file(irp):
-            return
-        if self.deleted:
-            irp.complete(st.STATUS_NO_SUCH_DEVICE, 0)
-        elif self._in_caller is not None and (irp.major is not _CREATE or _CREATE in self._routes):
-            request = self._received(irp)
-            if not request.completed:
-                self._call_in_caller(self._in_caller, request)
-        else:
-            queue = self._queue_for(irp.major)
-            if queue is None:
-                self._unhandled(irp)
-                return
-            request = self._received(irp)
-            if not request.completed:
-                queue._arrive(request)
-
-    def _received(self, irp: Irp) -> ReceivedRequest:
-        """A new request, with what `on_arrival` gives it; complete where that raised."""
-        request = ReceivedRequest(self, irp)
-        if self._arrival is not None:
-            self._call(self._arrival, request)
-        return request
-
     def enqueue(self, request: ReceivedRequest) -> None:
         """Hand a request from `on_in_caller_context` to its queue; it is the framework's again.
 
@@ -499,16 +457,10 @@ class Device(Powered):
         finally:
             request._in_caller = False
 
-    def _call(self, handler: Handler, request: ReceivedRequest) -> None:
-        """Call a handler; what it raises ends the request, a coroutine goes to its loop."""
-        try:
-            result = handler(request)
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises ends its request
-            request._fail(error, f"{handler!r} of {self!r}")
-            return
-        if result is not None and isinstance(result, CoroutineType):
-            coroutine = cast("CoroutineType[Any, Any, object]", result)
-            (self._runner or self._make_runner(None)).run(coroutine, request)
+    def _run_coroutine(
+        self, coroutine: CoroutineType[Any, Any, object], request: ReceivedRequest
+    ) -> None:
+        (self._runner or self._make_runner(None)).run(coroutine, request)
 
     def _call_back(self, callback: Callable[[Any], object]) -> Callable[[Any], None]:
         """The callback, with what it raises reported."""

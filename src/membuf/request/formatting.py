@@ -8,13 +8,13 @@ formatting again, reuse, a change of target and the deletion of the request do.
 from __future__ import annotations
 
 import operator
-import threading
 from typing import Any, ClassVar, Final, SupportsIndex
 
 from membuf._native import Memory, Object
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, MembufError, from_status
 from membuf.base.integers import exact_index
+from membuf.request._core import RequestCore
 from membuf.request.buffers import check_part, part, resolve
 from membuf.request.completion import RequestType
 from membuf.request.protocol import Control, RequestTarget
@@ -27,23 +27,14 @@ _BUGCHECK_NULL_IRP: Final = (0x10D, 6, 2, 0, 0)
 _BUGCHECK_NO_LOCATIONS: Final = (0x10D, 6, 1, 0, 0)
 
 
-class Formatting(Object):
+class Formatting(RequestCore):
     """The formatting half of a request.
 
     Attributes:
         own: whether it is a request of one's own, and not one that a queue presented.
     """
 
-    __slots__ = (
-        "_control",
-        "_formatted",
-        "_in_flight",
-        "_memory",
-        "_memory_offset",
-        "_packet",
-        "_target",
-        "_type",
-    )
+    __slots__ = ()
 
     own: ClassVar[bool] = True
 
@@ -58,8 +49,6 @@ class Formatting(Object):
         self._target: RequestTarget | None = target
         self._packet: Any = None
         self._formatted = False
-        # Held from a send to its completion: what makes two sends at once one too many.
-        self._in_flight = threading.Lock()
         self._type = RequestType.NO_FORMAT
         self._memory: Any = None
         self._memory_offset = 0
@@ -314,7 +303,7 @@ class Formatting(Object):
             packet.release()
 
     def _refuse_in_flight(self, what: str) -> None:
-        if self._in_flight.locked():
+        if self._flying:
             raise from_status(
                 st.STATUS_INVALID_DEVICE_REQUEST,
                 f"{self!r} is in flight and cannot {what}: wait for its completion",

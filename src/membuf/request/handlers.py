@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -53,16 +52,6 @@ class Handlers:
 
     def _note_coroutine(self) -> None:
         raise NotImplementedError
-
-
-class _Presenting(threading.local):
-    """How many callbacks of drivers this thread is inside of."""
-
-    depth = 0
-
-
-presenting: Final = _Presenting()
-"""Counted up around every callback: who waits inside one for another would wait for ever."""
 
 
 def plain(handler: Any, what: str) -> None:

@@ -4,23 +4,23 @@
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from membuf._native import Object
+from membuf.request._core import DeviceCore
 from membuf.request.handlers import Handlers
 
 if TYPE_CHECKING:
+    from membuf._native import Object
     from membuf.request.queue import Queue
 
 Power = Literal["new", "started", "stopped"]
 
 
-class Powered(Object, Handlers):
+class Powered(DeviceCore, Handlers):
     """The half of a device that starts and stops."""
 
-    __slots__ = ("_callbacks", "_has_coroutines", "_lock", "_power", "_queues")
+    __slots__ = ("_callbacks", "_has_coroutines", "_queues")
 
     def __init__(
         self,
@@ -30,8 +30,6 @@ class Powered(Object, Handlers):
         on_destroy: Callable[[Any], object] | None,
     ) -> None:
         super().__init__(name, parent=parent, on_cleanup=on_cleanup, on_destroy=on_destroy)
-        # Guards its queues and who owns its requests; nothing is called while it is held.
-        self._lock = threading.Lock()
         self._queues: list[Queue] = []
         self._has_coroutines = False
         self._power: Power = "new"

@@ -13,16 +13,14 @@ Sources: WdfIoQueueCreate and its relatives; requests 3.3 to 3.8 of the specific
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
 from membuf.base import status as st
 from membuf.base.errors import InvalidParameterError, from_status
 from membuf.request.apart import apart_from_deallocation
 from membuf.request.completion import RequestType
-from membuf.request.handlers import DEFAULT, Handler, Handlers, presenting
+from membuf.request.handlers import DEFAULT, Handler, Handlers
 from membuf.request.queue_state import Stateful
 from membuf.request.received import Mark, Owner, ReceivedRequest
 from membuf.request.statistics import QueueStatistics
@@ -31,11 +29,10 @@ if TYPE_CHECKING:
     from membuf.request.device import Device
 
 Dispatch = Literal["sequential", "parallel", "manual"]
-Job = tuple[Callable[[Any], object], Any]
 
 UNLIMITED = 0xFFFF_FFFF
 
-_FRAMEWORK, _DRIVER, _ENDING, _GONE = Owner
+_FRAMEWORK, _DRIVER, _ENDING, _GONE = map(int, Owner)
 _READ, _WRITE = RequestType.READ, RequestType.WRITE
 
 
@@ -63,19 +60,7 @@ class Queue(Stateful, Handlers):
 
     __slots__ = (
         "__weakref__",
-        "_cancelled",
-        "_completed",
-        "_handlers",
-        "_jobs",
         "_on_canceled",
-        "_on_ready",
-        "_presented",
-        "_presenter",
-        "_ready_due",
-        "_running",
-        "allow_zero_length",
-        "dispatch",
-        "maximum",
     )
 
     def __init__(
@@ -91,25 +76,11 @@ class Queue(Stateful, Handlers):
         on_cleanup: Callable[[Any], object] | None = None,
         on_destroy: Callable[[Any], object] | None = None,
     ) -> None:
-        self.maximum = check_configuration(dispatch, maximum, handlers)
-        self.device = device
-        self.dispatch = dispatch
-        self.allow_zero_length = allow_zero_length
-        self._handlers: dict[RequestType, Handler] = {}
+        limit = check_configuration(dispatch, maximum, handlers)
+        self._configure(device, dispatch, limit, allow_zero_length)
         for kind, handler in (handlers or {}).items():
             self._register(kind, handler)
-        self._waiting: OrderedDict[ReceivedRequest, None] = OrderedDict()
-        self._marked: set[ReceivedRequest] = set()
-        self._jobs: deque[Job] = deque()
-        self._running: set[int] = set()
-        self._presenter: int | None = None
-        self._owned = self._ending = 0
-        self._presented = self._completed = self._cancelled = 0
-        self._accepts = self._dispatches = True
-        self._held = self._cancels_owned = self._ready_due = False
-        self._on_idle = self._on_empty = None
         self._on_canceled: Handler | None = None
-        self._on_ready: Handler | None = None
         super().__init__(
             name, parent=parent or device, on_cleanup=on_cleanup, on_destroy=on_destroy
         )
@@ -162,36 +133,6 @@ class Queue(Stateful, Handlers):
 
     # ---- coming in ------------------------------------------------------------------------------
 
-    def _arrive(self, request: ReceivedRequest) -> None:
-        """A new request."""
-        me = get_ident()
-        job: Job | None = None
-        with self.device._lock:
-            accepted = self._accepts and not self.deleted
-            if accepted and self._passes_through(request, me):
-                job = self._present, request
-            elif accepted:
-                self._enter(request)
-                job = self._begin(me)
-        if job is not None:
-            self._run(me, job)
-        elif not accepted:
-            request._refuse(st.STATUS_INVALID_DEVICE_STATE)
-
-    def _passes_through(self, request: ReceivedRequest, me: int) -> bool:
-        """Under the lock: whether it is presented at once, so that nobody sees it wait."""
-        if self._waiting or self._jobs or me in self._running or not self._may_present(me):
-            return False
-        if request._irp.cancelled:
-            return False
-        request._queue = self
-        self._owned += 1
-        self._presented += 1
-        self._running.add(me)
-        if self.dispatch == "sequential":
-            self._presenter = me
-        return True
-
     def _enter(self, request: ReceivedRequest, head: bool = False) -> None:
         """Under the lock: the framework's again, at the end or the head."""
         request._queue = self
@@ -243,99 +184,8 @@ class Queue(Stateful, Handlers):
 
     # ---- presenting -----------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
-        """Run what is to be run, unless this thread is in the middle of it."""
-        me = get_ident()
-        with self.device._lock:
-            job = self._begin(me)
-        if job is not None:
-            self._run(me, job)
-
-    def _begin(self, me: int) -> Job | None:
-        """Under the lock: the first job for this thread, unless it is in the middle of one."""
-        if me in self._running:
-            return None
-        job = self._next_job(me)
-        if job is not None:
-            self._running.add(me)
-        return job
-
-    def _run(self, me: int, job: Job | None) -> None:
-        """Run jobs until there are none; nothing is locked while one runs."""
-        lock = self.device._lock
-        presenting.depth += 1
-        try:
-            while job is not None:
-                job[0](job[1])
-                with lock:
-                    job = self._next_job(me)
-                    if job is None:
-                        self._leave(me)
-        except BaseException:
-            with lock:
-                self._leave(me)
-            raise
-        finally:
-            presenting.depth -= 1
-
-    def _leave(self, me: int) -> None:
-        """Under the lock: this thread runs nothing of the queue any more."""
-        self._running.discard(me)
-        if self._presenter == me:
-            self._presenter = None
-
-    def _next_job(self, me: int) -> Job | None:
-        """Under the lock: what to do next; a request that is to be presented is the driver's."""
-        if self._jobs:
-            return self._jobs.popleft()
-        if self._ready_due:
-            self._ready_due = False
-            if self._on_ready is not None and self._waiting:
-                return self._call_on_ready, self._on_ready
-        if self._waiting and self._may_present(me):
-            if self.dispatch == "sequential":
-                self._presenter = me  # others may call back meanwhile, but not present
-            return self._present, self._take()
-        if self._on_idle is None and self._on_empty is None:
-            return None
-        callback = self._take_callback()
-        return None if callback is None else (self.device._call_back(callback), self)
-
-    def _may_present(self, me: int) -> bool:
-        return (
-            self._dispatches
-            and self._owned < self.maximum
-            and not self._held
-            and self.dispatch != "manual"
-            and self._presenter in (None, me)
-        )
-
     def _call_on_ready(self, handler: Handler) -> None:
         self.device._call_back(handler)(self)
-
-    def _take(self) -> ReceivedRequest:
-        """Under the lock: the first one, the driver's from now on."""
-        request = self._waiting.popitem(last=False)[0]
-        self._give(request)
-        return request
-
-    def _give(self, request: ReceivedRequest) -> None:
-        """Under the lock: it has left those that wait, and is the driver's."""
-        # Who cancels it at this moment finds it the driver's, and cancelled.
-        request._irp.set_cancel_routine(None)
-        request._owner = _DRIVER
-        self._owned += 1
-        self._presented += 1
-
-    def _present(self, request: ReceivedRequest) -> None:
-        handler = self._handler(request.type)
-        if handler is None:
-            self.device._not_handled(request)
-        elif self._is_empty_transfer(request):
-            request._refuse(st.STATUS_SUCCESS)
-        else:
-            request._presented = True
-            self.device._call(handler, request)
 
     def _is_empty_transfer(self, request: ReceivedRequest) -> bool:
         """Whether it moves no byte, and the driver wants to see no such thing."""
@@ -354,22 +204,6 @@ class Queue(Stateful, Handlers):
         if type is RequestType.CREATE:
             return DEFAULT in self._handlers or type in self._handlers
         return self._handler(type) is not None
-
-    # ---- going out ------------------------------------------------------------------------------
-
-    def _left(self, owned: bool) -> None:
-        """One of its requests is complete, or gone for good."""
-        me = get_ident()
-        with self.device._lock:
-            if owned:
-                self._owned -= 1
-                self._completed += 1
-            else:
-                self._ending -= 1
-                self._cancelled += 1
-            job = self._begin(me)
-        if job is not None:
-            self._run(me, job)
 
     # ---- retrieval ------------------------------------------------------------------------------
 

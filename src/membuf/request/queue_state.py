@@ -18,18 +18,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from enum import IntFlag
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from membuf._native import Object
 from membuf.base import status as st
 from membuf.base.errors import from_status
-from membuf.request.handlers import presenting
-
-if TYPE_CHECKING:
-    from collections import OrderedDict
-
-    from membuf.request.device import Device
-    from membuf.request.received import ReceivedRequest
+from membuf.request._core import QueueCore, presenting
 
 OnState = Callable[[Any], object]
 
@@ -50,34 +43,10 @@ class QueueState(IntFlag):
     PNP_HELD = 0x10
 
 
-class Stateful(Object):
+class Stateful(QueueCore):
     """The half of a queue that says whether requests come in and are presented."""
 
-    __slots__ = (
-        "_accepts",
-        "_cancels_owned",
-        "_dispatches",
-        "_ending",
-        "_held",
-        "_marked",
-        "_on_empty",
-        "_on_idle",
-        "_owned",
-        "_waiting",
-        "device",
-    )
-
-    device: Device
-    _waiting: OrderedDict[ReceivedRequest, None]
-    _marked: set[ReceivedRequest]
-    _owned: int
-    _ending: int
-    _accepts: bool
-    _dispatches: bool
-    _held: bool
-    _cancels_owned: bool
-    _on_idle: OnState | None
-    _on_empty: OnState | None
+    __slots__ = ()
 
     # ---- looking --------------------------------------------------------------------------------
 
@@ -223,14 +192,11 @@ class Stateful(Object):
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
-        raise NotImplementedError
-
     def _cancel_all(self) -> None:
         raise NotImplementedError
 
     def _and_wait(self, operation: Callable[[OnState], object]) -> None:
-        if presenting.depth:
+        if presenting():
             raise from_status(
                 st.STATUS_INVALID_DEVICE_STATE,
                 f"waiting for {self!r} inside a handler would never end: use the form with a "

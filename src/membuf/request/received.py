@@ -14,23 +14,21 @@ WdfRequestForwardToIoQueue, WdfRequestRequeue; requests 3.1 to 3.4 of the specif
 # A request, its queue and its device are one machine.
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from membuf._native import Memory, end_undeletable, set_undeletable
 from membuf.base import status as st
-from membuf.base.errors import MembufError, ObjectDeletedError, from_status
+from membuf.base.errors import MembufError, from_status
 from membuf.base.status import Status, nt_success
 from membuf.request import completing, retrieval, user_buffers
-from membuf.request.apart import apart
+from membuf.request._core import ReceivedCore, receive_as
 from membuf.request.reports import report
 from membuf.request.request import Request
 
 if TYPE_CHECKING:
+    from membuf._native import Memory
     from membuf.mdl import Mdl
-    from membuf.request.device import Device
     from membuf.request.irp import Irp
     from membuf.request.protocol import RequestTarget
     from membuf.request.queue import Queue
@@ -55,13 +53,11 @@ class Mark(IntEnum):
     CANCELLED = 2  # the callback ran or will
 
 
-_WARNING = 0x8000_0000
-
-_FRAMEWORK, _DRIVER, _ENDING, _GONE = Owner
-_UNMARKED, _MARKED, _CANCELLED = Mark
+_FRAMEWORK, _DRIVER, _ENDING, _GONE = map(int, Owner)
+_UNMARKED, _MARKED, _CANCELLED = map(int, Mark)
 
 
-class ReceivedRequest(Request):
+class ReceivedRequest(ReceivedCore, Request):
     """A request that a device received.
 
     It can be formatted for a target and sent on like one's own, to the device's local target unless
@@ -85,94 +81,24 @@ class ReceivedRequest(Request):
     b'xxx'
     """
 
-    __slots__ = (
-        "_has_callbacks",
-        "_in_caller",
-        "_irp",
-        "_mark",
-        "_on_cancel",
-        "_owner",
-        "_presented",
-        "_queue",
-        "_retrieved",
-        "device",
-        "type",
-    )
+    __slots__ = ()
 
     own = False
 
-    def __init__(self, device: Device, irp: Irp) -> None:
-        super().__init__()
-        self._target = device.target
-        self.device = device
-        self._irp = irp
-        self.type = irp.major
-        self._queue: Queue | None = None
-        self._owner = _DRIVER
-        self._presented = False
-        self._mark = _UNMARKED
-        self._on_cancel: OnCancel | None = None
-        self._in_caller = False
-        self._has_callbacks = False
-        self._retrieved: retrieval.Retrieved | None = None
-        set_undeletable(self)
-
     # ---- what it asks for -----------------------------------------------------------------------
 
-    @property
-    def irp(self) -> Irp:
-        """The packet under it."""
-        return self._irp
-
-    @property
-    def length(self) -> int:
-        """Bytes to be read or written; 0 for other types."""
-        return self._irp.length
-
-    @property
-    def offset(self) -> int:
-        """Where on the device, in bytes."""
-        return self._irp.offset
-
-    @property
-    def code(self) -> int:
-        """The control code; 0 for other types."""
-        return self._irp.code
-
-    @property
-    def input_length(self) -> int:
-        """Bytes of a control request's input."""
-        return self._irp.input_length
-
-    @property
-    def output_length(self) -> int:
-        """Bytes of a control request's output."""
-        return self._irp.output_length
-
-    @property
-    def mode(self) -> str:
-        """Who made it: "user" or "kernel"."""
-        return self._irp.mode
-
-    @property
-    def file(self) -> Any:
-        """The file object it came through, or None."""
-        return self._irp.file
-
-    @property
-    def queue(self) -> Queue | None:
-        """The queue it is in or was presented by, or None."""
-        return self._queue
-
-    @property
-    def completed(self) -> bool:
-        """Whether its completion has begun."""
-        return self._owner >= _ENDING
-
-    @property
-    def owned(self) -> bool:
-        """Whether it is the driver's."""
-        return self._owner == _DRIVER
+    irp = ReceivedCore.irp
+    length = ReceivedCore.length
+    offset = ReceivedCore.offset
+    code = ReceivedCore.code
+    input_length = ReceivedCore.input_length
+    output_length = ReceivedCore.output_length
+    mode = ReceivedCore.mode
+    file = ReceivedCore.file
+    write_through = ReceivedCore.write_through
+    queue = ReceivedCore.queue
+    completed = ReceivedCore.completed
+    owned = ReceivedCore.owned
 
     def __repr__(self) -> str:
         state = ("in a queue", "its driver's", "ending", "over")[self._owner]
@@ -184,83 +110,12 @@ class ReceivedRequest(Request):
         """Set what `complete` reports where it is not told (WdfRequestSetInformation)."""
         self._information = completing.count(information)
 
-    def complete(self, status: int = st.STATUS_SUCCESS, information: int | None = None) -> None:
-        """End it: its memory is taken back, then its originator is told.
-
-        Args:
-            status: how it ended; the framework's own statuses are translated.
-            information: bytes transferred; if absent what `set_information` set, or what it came
-                back with where it was sent on.
-
-        Raises:
-            InvalidDeviceStateError: it is not the driver's now, or is marked cancelable.
-            InvalidParameterError: success with more information than was asked for (`.bugcheck`).
-            MembufError: something holds its memory still (`.bugcheck`). In each case nothing has
-                changed, but that a format's references are dropped.
-            TypeError: information that is no integer.
-        """
-        if type(status) is not Status:
-            status = Status(status)
-        if information is None:
-            information = self._information
-        elif information:
-            information = completing.count(information)
-        self._claim("complete")
-        try:
-            if information and status < _WARNING:
-                completing.check_information(self, information)
-            if self._packet is not None:
-                self._unformat()
-            if self._retrieved is not None and not self._has_callbacks:
-                completing.check_holds(self)
-        except BaseException:
-            self._owner = _DRIVER
-            raise
-        self._end(completing.seen_above(status), information)
-
-    def _claim(self, what: str) -> None:
-        """Take it from the driver for its end, once."""
-        with self.device._lock:
-            if self._owner != _DRIVER or self._in_flight.locked():
-                raise self._denied(what, "it is not yours now")
-            if self._mark == _MARKED:
-                raise self._denied(what, "it is marked cancelable: unmark it first")
-            self._owner = _ENDING
-
-    def _end(self, status: Status, information: int, owned: bool = True) -> None:
-        """The end of a request whose completion nobody else can begin."""
-        held = self._end_objects()
-        self._status, self._information = status, 0
-        self._owner = _GONE
-        queue = self._queue
-        try:
-            self._irp.complete(status, information)
-        finally:
-            if queue is not None:
-                queue._left(owned)
-        if held is not None:
-            raise held
+    complete = ReceivedCore.complete
 
     def _refuse(self, status: Status) -> None:
         """The framework ends what no handler will see."""
         self._owner = _ENDING
         self._end(status, 0)
-
-    def _end_objects(self) -> MembufError | None:
-        """Cleanup callbacks, then children and what they hold."""
-        try:
-            end_undeletable(self)
-        except ExceptionGroup as error:
-            report(error, f"a callback of {self!r}")
-        except ObjectDeletedError:
-            pass  # garbage with its device: the collector was here first
-        retrieved, held = self._retrieved, None
-        if retrieved is not None:
-            if self._has_callbacks:
-                held = completing.find_hold(self)
-            retrieved.free_mdls()
-            self._retrieved = None
-        return held
 
     def _fail(self, error: BaseException, where: str) -> None:
         """Its handler raised: it is completed where it can be, and the exception reported."""
@@ -276,13 +131,6 @@ class ReceivedRequest(Request):
         except MembufError as second:
             if self._owner == _DRIVER:
                 report(second, f"completing {self!r} after its handler raised")
-
-    def __del__(self) -> None:
-        # From wherever garbage is collected, with any lock held: a thread of its own completes it.
-        if getattr(self, "_owner", _GONE) == _DRIVER and not sys.is_finalizing():
-            lost = (self._irp, self._queue, self._packet, repr(self))
-            self._owner = _GONE
-            apart(completing.end_dropped, *lost)
 
     # ---- cancelling -----------------------------------------------------------------------------
 
@@ -354,7 +202,7 @@ class ReceivedRequest(Request):
             queue._marked.discard(self)
 
     def _check_markable(self) -> None:
-        if self._owner != _DRIVER or self._mark == _MARKED or self._in_flight.locked():
+        if self._owner != _DRIVER or self._mark == _MARKED or self._flying:
             raise self._denied("mark", "it is not yours now, or is marked already")
 
     def _take_mark(self, queue: Queue, on_cancel: OnCancel) -> bool:
@@ -434,7 +282,7 @@ class ReceivedRequest(Request):
         queue._dispatch()
 
     def _check_passable(self, what: str) -> None:
-        if self._owner != _DRIVER or self._in_flight.locked():
+        if self._owner != _DRIVER or self._flying:
             raise self._denied(what, "it is not yours now")
         if self._mark == _MARKED:
             raise self._denied(what, "it is marked cancelable: unmark it first")
@@ -472,24 +320,8 @@ class ReceivedRequest(Request):
 
     # ---- memory ---------------------------------------------------------------------------------
 
-    def input_memory(self) -> Memory:
-        """The memory that a write or control request brings; the same object every time.
-
-        Raises:
-            InvalidDeviceStateError: it has none by its type or access method.
-            BufferTooSmallError: it has no bytes.
-            MembufError: the request is complete (STATUS_INTERNAL_ERROR).
-
-        Source: WdfRequestRetrieveInputMemory.
-        """
-        return retrieval.input_memory(self)
-
-    def output_memory(self) -> Memory:
-        """The memory that a read or control request wants filled; see `input_memory`.
-
-        Source: WdfRequestRetrieveOutputMemory.
-        """
-        return retrieval.output_memory(self)
+    input_memory = ReceivedCore.input_memory
+    output_memory = ReceivedCore.output_memory
 
     def input_buffer(self, minimum: int = 0) -> memoryview:
         """The bytes of `input_memory`, read-only where that is.
@@ -586,6 +418,12 @@ class ReceivedRequest(Request):
 
     # ---- inside ---------------------------------------------------------------------------------
 
+    def _retrieve_input(self) -> Memory:
+        return retrieval.input_memory(self)
+
+    def _retrieve_output(self) -> Memory:
+        return retrieval.output_memory(self)
+
     def _watch_end(self) -> None:
         """Its completion lets its memory go, before it is deleted."""
 
@@ -597,3 +435,6 @@ class ReceivedRequest(Request):
 
     def _denied(self, what: str, why: str) -> MembufError:
         return from_status(st.STATUS_INVALID_DEVICE_REQUEST, f"cannot {what} {self!r}: {why}")
+
+
+receive_as(ReceivedRequest)

@@ -49,14 +49,7 @@ class Request(Formatting):
     (STATUS_SUCCESS (0x00000000), 16)
     """
 
-    __slots__ = (
-        "_cancelled",
-        "_failure",
-        "_information",
-        "_routine",
-        "_routine_context",
-        "_status",
-    )
+    __slots__ = ()
 
     def __init__(
         self,
@@ -162,9 +155,7 @@ class Request(Formatting):
         """
         self._cancelled = True
         target, packet = self._target, self._packet
-        return bool(
-            self._in_flight.locked() and target is not None and target.cancel_packet(packet)
-        )
+        return bool(self._flying and target is not None and target.cancel_packet(packet))
 
     def reuse(self, status: int = st.STATUS_SUCCESS) -> None:
         """Make it as new: nothing held, no routine, not cancelled.
@@ -202,7 +193,7 @@ class Request(Formatting):
     @property
     def in_flight(self) -> bool:
         """Whether it is with its target: delivered or queued, and not completed."""
-        return self._in_flight.locked()
+        return self._flying
 
     @property
     def status(self) -> Status:
@@ -240,7 +231,7 @@ class Request(Formatting):
 
     def _depart(self, target: RequestTarget | None, ignore_state: bool) -> RequestTarget:
         """Be in flight from now on, if every check that comes before the target's own passes."""
-        if not self._in_flight.acquire(blocking=False):
+        if not self._take_off():
             raise self._refusal(
                 st.STATUS_INVALID_DEVICE_REQUEST,
                 "is in flight already: wait for its completion",
@@ -249,7 +240,7 @@ class Request(Formatting):
         try:
             return self._ready_target(target, ignore_state)
         except BaseException:
-            self._in_flight.release()
+            self._land()
             raise
 
     def _ready_target(self, target: RequestTarget | None, ignore_state: bool) -> RequestTarget:
@@ -344,7 +335,7 @@ class Request(Formatting):
         packet.callback = None
         if not self.own:
             self._unfollow()
-        self._in_flight.release()
+        self._land()
         self._status = getattr(error, "status", st.STATUS_UNSUCCESSFUL)
         self.dereference("sent")
 
@@ -356,7 +347,7 @@ class Request(Formatting):
         self._formatted = False
         if not self.own:
             self._unfollow()
-        self._in_flight.release()
+        self._land()
         routine, context = self._routine, self._routine_context
         self._routine = self._routine_context = None
         try:
@@ -371,7 +362,7 @@ class Request(Formatting):
 
     def _disposed(self) -> None:
         """The request is deleted: nothing of it holds memory any longer than its transfer does."""
-        if self._in_flight.locked():
+        if self._flying:
             self.cancel()
         packet = self._packet
         if packet is not None:

@@ -17,13 +17,12 @@ from membuf._native import Memory, request_memory, set_undeletable
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.mdl import Mdl
+from membuf.request._core import Retrieved
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
 from membuf.request.ioctl import BUFFERED_METHOD, IN_DIRECT, NEITHER_METHOD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from membuf.request.irp import Irp
     from membuf.request.received import ReceivedRequest
 
@@ -39,35 +38,6 @@ class Pages:
 
     def __init__(self) -> None:
         self.mdl: Mdl | None = None
-
-
-class Retrieved:
-    """What was retrieved of a request until now: nothing is made twice."""
-
-    __slots__ = ("input", "input_mdl", "locked", "mapped", "output", "output_mdl")
-
-    def __init__(self) -> None:
-        self.input: Memory | None = None
-        self.output: Memory | None = None
-        self.input_mdl: Mdl | None = None
-        self.output_mdl: Mdl | None = None
-        self.mapped: Memory | None = None  # which of the two stands over the request's MDL
-        self.locked: list[Memory] = []
-
-    def __iter__(self) -> Iterator[Memory]:
-        if self.input is not None:
-            yield self.input
-        if self.output is not None:
-            yield self.output
-        yield from self.locked
-
-    def free_mdls(self) -> None:
-        """The request is over: what was built for it goes."""
-        if self.input_mdl is None and self.output_mdl is None:
-            return
-        for mdl in {id(mdl): mdl for mdl in (self.input_mdl, self.output_mdl) if mdl}.values():
-            mdl.end()
-        self.input_mdl = self.output_mdl = None
 
 
 def mdl_of(memory: Memory) -> Mdl | None:

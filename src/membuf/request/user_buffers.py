@@ -16,10 +16,11 @@ from membuf._native import Memory, request_memory
 from membuf.base import status as st
 from membuf.base.errors import AccessViolationError, MembufError, from_status
 from membuf.mdl import Mdl
+from membuf.request._core import Retrieved
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
 from membuf.request.ioctl import NEITHER_METHOD
-from membuf.request.retrieval import Pages, Retrieved, check_minimum
+from membuf.request.retrieval import Pages, check_minimum
 
 if TYPE_CHECKING:
     from membuf.request.irp import Irp
@@ -83,7 +84,8 @@ def _locked_memory(
     memory.add_context(Pages, on_destroy=partial(_unlock, mdl)).mdl = mdl
     if request._retrieved is None:
         request._retrieved = Retrieved()
-    request._retrieved.locked.append(memory)
+    kept = request._retrieved
+    kept.locked = [*(kept.locked or ()), memory]
     return memory
 
 
