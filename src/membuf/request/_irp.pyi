@@ -1,13 +1,33 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from typing_extensions import disjoint_base
-
 from membuf.base.status import Status
 from membuf.request.completion import RequestType
 
-@disjoint_base
 class Irp:
+    __slots__ = (
+        "arguments",
+        "cancelled",
+        "code",
+        "completed",
+        "file",
+        "information",
+        "input_length",
+        "length",
+        "location",
+        "major",
+        "mdl",
+        "mode",
+        "offset",
+        "output_length",
+        "stack_count",
+        "status",
+        "system_buffer",
+        "thread",
+        "type3_input",
+        "user_buffer",
+        "write_through",
+    )
     major: RequestType
     offset: int
     length: int

@@ -54,6 +54,13 @@ cdef class Irp:
     over: STATUS_SUCCESS (0x00000000) 8
     """
 
+    # The attributes that the class explains.
+    __slots__ = (
+        "arguments", "cancelled", "code", "completed", "file", "information", "input_length",
+        "length", "location", "major", "mdl", "mode", "offset", "output_length", "stack_count",
+        "status", "system_buffer", "thread", "type3_input", "user_buffer", "write_through",
+    )
+
     def __init__(
         self, major, *, offset=0, length=0, code=0, input_length=0, output_length=0,
         arguments=None, mode="kernel", file=None, int stack_count=1, bint write_through=False

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from membuf.request._core import DeviceCore
+from membuf.request._dispatch import DeviceCore
 from membuf.request.handlers import Handlers
 
 if TYPE_CHECKING:

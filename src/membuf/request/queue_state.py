@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from membuf.base import status as st
 from membuf.base.errors import from_status
-from membuf.request._core import QueueCore, presenting
+from membuf.request._dispatch import QueueCore, presenting
 
 OnState = Callable[[Any], object]
 

@@ -22,7 +22,8 @@ from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.base.status import Status, nt_success
 from membuf.request import completing, retrieval, user_buffers
-from membuf.request._core import ReceivedCore, receive_as
+from membuf.request._dispatch import receive_as
+from membuf.request._received import ReceivedCore
 from membuf.request.reports import report
 from membuf.request.request import Request
 

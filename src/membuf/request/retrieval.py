@@ -17,7 +17,7 @@ from membuf._native import Memory, request_memory, set_undeletable
 from membuf.base import status as st
 from membuf.base.errors import MembufError, from_status
 from membuf.mdl import Mdl
-from membuf.request._core import Retrieved
+from membuf.request._received import Retrieved
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
 from membuf.request.ioctl import BUFFERED_METHOD, IN_DIRECT, NEITHER_METHOD

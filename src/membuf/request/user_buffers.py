@@ -16,7 +16,7 @@ from membuf._native import Memory, request_memory
 from membuf.base import status as st
 from membuf.base.errors import AccessViolationError, MembufError, from_status
 from membuf.mdl import Mdl
-from membuf.request._core import Retrieved
+from membuf.request._received import Retrieved
 from membuf.request.completion import RequestType
 from membuf.request.io_type import IoType
 from membuf.request.ioctl import NEITHER_METHOD
