@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import membuf
+from membuf.request import Irp, RequestType
 
 
 @pytest.fixture
@@ -150,3 +151,20 @@ def test_what_no_position_reaches_is_refused_by_name(size: int) -> None:
             handle.read(size)
         with pytest.raises(membuf.IntegerOverflowError, match="offset must be below"):
             handle.write(b"abc", size)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_request_says_whether_its_bytes_are_to_be_durable(durable: bool) -> None:
+    device, told = membuf.Device("durable"), []
+
+    @device.on_write
+    def write(request: membuf.request.ReceivedRequest) -> None:
+        told.append(request.write_through)
+        request.complete(information=request.length)
+
+    irp = Irp(RequestType.WRITE, length=4, write_through=durable)
+    irp.system_buffer = bytearray(4)
+    irp.push(lambda irp: told.append(irp.write_through))
+    device.submit(irp)
+    assert told == [durable, durable]
+    assert not Irp(RequestType.WRITE).write_through

@@ -86,21 +86,6 @@ class ReceivedRequest(ReceivedCore, Request):
 
     own = False
 
-    # ---- what it asks for -----------------------------------------------------------------------
-
-    irp = ReceivedCore.irp
-    length = ReceivedCore.length
-    offset = ReceivedCore.offset
-    code = ReceivedCore.code
-    input_length = ReceivedCore.input_length
-    output_length = ReceivedCore.output_length
-    mode = ReceivedCore.mode
-    file = ReceivedCore.file
-    write_through = ReceivedCore.write_through
-    queue = ReceivedCore.queue
-    completed = ReceivedCore.completed
-    owned = ReceivedCore.owned
-
     def __repr__(self) -> str:
         state = ("in a queue", "its driver's", "ending", "over")[self._owner]
         return f"<membuf.ReceivedRequest {self._irp.described} of {self.device!r}, {state}>"
@@ -110,8 +95,6 @@ class ReceivedRequest(ReceivedCore, Request):
     def set_information(self, information: int) -> None:
         """Set what `complete` reports where it is not told (WdfRequestSetInformation)."""
         self._information = completing.count(information)
-
-    complete = ReceivedCore.complete
 
     def _refuse(self, status: Status) -> None:
         """The framework ends what no handler will see."""
@@ -320,9 +303,6 @@ class ReceivedRequest(ReceivedCore, Request):
         return self._irp
 
     # ---- memory ---------------------------------------------------------------------------------
-
-    input_memory = ReceivedCore.input_memory
-    output_memory = ReceivedCore.output_memory
 
     def input_buffer(self, minimum: int = 0) -> memoryview:
         """The bytes of `input_memory`, read-only where that is.
