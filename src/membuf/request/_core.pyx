@@ -100,6 +100,7 @@ cdef class Lock:
         self.leave()
 
 
+@cython.trashcan(True)
 cdef class RequestCore(Object):
     """RequestCore(name=None, *, parent=None, on_cleanup=None, on_destroy=None)
     --
@@ -132,6 +133,7 @@ cdef int add_slots(RequestCore request) except -1:
 add_slots(None)
 
 
+@cython.trashcan(True)
 cdef class AnyQueue(Object):
     """AnyQueue(name=None, *, parent=None, on_cleanup=None, on_destroy=None)
     --
@@ -144,6 +146,7 @@ cdef class AnyQueue(Object):
         raise NotImplementedError
 
 
+@cython.trashcan(True)
 cdef class AnyDevice(Object):
     """AnyDevice(name=None, *, parent=None, on_cleanup=None, on_destroy=None)
     --

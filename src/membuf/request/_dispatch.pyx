@@ -2,6 +2,7 @@
 # cython: nonecheck=True
 """The half of queues and devices that every request passes: from its arrival to a handler."""
 
+cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 
 from membuf.request._core cimport AnyDevice, AnyQueue, Lock, core
@@ -52,6 +53,7 @@ def presenting():
     return membuf_presenting
 
 
+@cython.trashcan(True)
 cdef class QueueCore(AnyQueue):
     """QueueCore(name=None, *, parent=None, on_cleanup=None, on_destroy=None)
     --
@@ -292,6 +294,7 @@ cdef class QueueCore(AnyQueue):
         self.left(owned)
 
 
+@cython.trashcan(True)
 cdef class DeviceCore(AnyDevice):
     """DeviceCore(name=None, *, parent=None, on_cleanup=None, on_destroy=None)
     --

@@ -21,6 +21,7 @@ cdef object WRITE = RequestType.WRITE
 
 
 @cython.freelist(32)
+@cython.trashcan(True)
 cdef class Irp:
     """Irp(major, *, offset=0, length=0, code=0, input_length=0, output_length=0, arguments=None,
     mode='kernel', file=None, stack_count=1, write_through=False)

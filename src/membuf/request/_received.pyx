@@ -42,6 +42,7 @@ cdef object ZERO = 0
 
 @cython.final
 @cython.freelist(8)
+@cython.trashcan(True)
 cdef class Retrieved:
     """Retrieved()
     --
@@ -67,6 +68,7 @@ cdef class Retrieved:
             mdl.end()
 
 
+@cython.trashcan(True)
 cdef class ReceivedCore(RequestCore):
     """ReceivedCore(device, irp)
     --
@@ -295,7 +297,7 @@ cdef class ReceivedCore(RequestCore):
         # From wherever garbage is collected, with any lock held: a thread of its own completes it.
         try:
             if self._owner == DRIVER and not Py_IsFinalizing():
-                lost = (self.packet, self.in_queue, (<object>self)._packet, repr(self))
+                lost = (self.packet, self.in_queue, getattr(self, "_packet", None), repr(self))
                 self._owner = GONE
                 apart(completing.end_dropped, *lost)
         finally:
