@@ -59,4 +59,4 @@ cdef class AnyQueue(Object):
 cdef class AnyDevice(Object):
     cdef readonly Lock _lock
     cdef public object io_type
-    cdef public object target
+    cdef object lower

@@ -156,3 +156,14 @@ cdef class AnyDevice(Object):
 
     def __cinit__(self):
         self._lock = Lock()
+
+    @property
+    def target(self):
+        """The I/O target below it, or None (the local target)."""
+        with cython.critical_section(self):
+            return self.lower
+
+    @target.setter
+    def target(self, target):
+        with cython.critical_section(self):
+            self.lower = target

@@ -53,8 +53,8 @@ cdef class QueueCore(AnyQueue):
 cdef class DeviceCore(AnyDevice):
     cdef public object filter
     cdef public str _power
-    cdef public object _arrival
-    cdef public object _in_caller
+    cdef object arrival
+    cdef object in_caller
     cdef public dict _handlers
     cdef public dict _routes
     cdef public object _default

@@ -306,6 +306,26 @@ cdef class DeviceCore(AnyDevice):
         self._handlers = {}
         self._routes = {}
 
+    @property
+    def _arrival(self):
+        with cython.critical_section(self):
+            return self.arrival
+
+    @_arrival.setter
+    def _arrival(self, handler):
+        with cython.critical_section(self):
+            self.arrival = handler
+
+    @property
+    def _in_caller(self):
+        with cython.critical_section(self):
+            return self.in_caller
+
+    @_in_caller.setter
+    def _in_caller(self, handler):
+        with cython.critical_section(self):
+            self.in_caller = handler
+
     def submit(self, Irp irp not None):
         """Take a packet: the one entrance of every request."""
         cdef bint transfer = irp.major is READ or irp.major is WRITE
@@ -316,7 +336,7 @@ cdef class DeviceCore(AnyDevice):
             return
         if core.object_frozen(self):
             irp.complete(st.STATUS_NO_SUCH_DEVICE, ZERO)
-        elif self._in_caller is not None and (irp.major is not CREATE or CREATE in self._routes):
+        elif self.in_caller is not None and (irp.major is not CREATE or CREATE in self._routes):
             request = self.received(irp)
             if (<ReceivedCore>request)._owner < ENDING:
                 self._call_in_caller(self._in_caller, request)
@@ -335,7 +355,7 @@ cdef class DeviceCore(AnyDevice):
         """A new request, with what `on_arrival` gives it; complete where that raised."""
         cdef ReceivedCore request = <ReceivedCore?>received_class.__new__(received_class)
         request.begin(self, irp)
-        if self._arrival is not None:
+        if self.arrival is not None:
             self.call(self._arrival, request)
         return request
 

@@ -29,7 +29,7 @@ cdef class ReceivedCore(RequestCore):
     cdef public bint _in_caller
     cdef public bint _has_callbacks
     cdef public object _on_cancel
-    cdef public Retrieved _retrieved
+    cdef Retrieved kept
 
     cdef int begin(self, AnyDevice device, Irp irp) except -1
     cdef bint may_say(self, object information) except -1
@@ -38,4 +38,5 @@ cdef class ReceivedCore(RequestCore):
     cdef int end(self, object status, object information, bint owned) except -1
     cdef object end_objects(self)
     cdef object transfer_memory(self, object kind, bint read_only)
+    cdef object buffered_memory(self, Irp irp, bint read_only)
     cdef void put_in(self, AnyQueue queue) noexcept

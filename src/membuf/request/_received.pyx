@@ -85,7 +85,8 @@ cdef class ReceivedCore(RequestCore):
         self.packet = irp
         self.type = irp.major
         self._owner = DRIVER
-        self._target = device.target
+        with cython.critical_section(device):
+            self._target = device.lower
         self._formatted = self._cancelled = False
         self._type = NO_FORMAT
         self._memory_offset = self._information = ZERO
@@ -161,6 +162,16 @@ cdef class ReceivedCore(RequestCore):
     def _queue(self, AnyQueue queue):
         self.put_in(queue)
 
+    @property
+    def _retrieved(self):
+        with cython.critical_section(self):
+            return self.kept
+
+    @_retrieved.setter
+    def _retrieved(self, Retrieved kept):
+        with cython.critical_section(self):
+            self.kept = kept
+
     cdef void put_in(self, AnyQueue queue) noexcept:
         with cython.critical_section(self):
             self.in_queue = queue
@@ -206,7 +217,7 @@ cdef class ReceivedCore(RequestCore):
                 completing.check_information(self, information)
             if self._packet is not None:
                 self._unformat()
-            if self._retrieved is not None and not self._has_callbacks and self.is_held():
+            if self.kept is not None and not self._has_callbacks and self.is_held():
                 completing.check_holds(self)
         except BaseException:
             self._owner = DRIVER
@@ -222,7 +233,7 @@ cdef class ReceivedCore(RequestCore):
 
     cdef bint is_held(self) except -1:
         """Whether something may hold its memory."""
-        cdef Retrieved kept = self._retrieved
+        cdef Retrieved kept = self.kept
         return (
             kept.locked is not None
             or (kept.input is not None and core.references(kept.input) > 0)
@@ -280,13 +291,14 @@ cdef class ReceivedCore(RequestCore):
             report(error, f"a callback of {self!r}")
         except ObjectDeletedError:
             pass  # garbage with its device: the collector was here first
-        kept = self._retrieved
+        kept = self.kept
         if kept is not None:
             if self._has_callbacks:
                 held = completing.find_hold(self)
             if kept.input_mdl is not None or kept.output_mdl is not None:
                 kept.free_mdls()
-            self._retrieved = None
+            with cython.critical_section(self):
+                self.kept = None
         return held
 
     def _end_objects(self):
@@ -330,22 +342,27 @@ cdef class ReceivedCore(RequestCore):
         """The memory of a buffered transfer of that type; None: ask for it the long way."""
         cdef Irp irp = self.packet
         cdef AnyDevice device = self.device
-        if self.type is not kind or device.io_type is not BUFFERED or self._owner >= ENDING:
+        if self.type is not kind or device.io_type is not BUFFERED:
             return None
         if irp.system_buffer is None or not irp.length:
             return None
-        device._lock.take()  # another thread may retrieve it, too
+        device._lock.take()  # another thread may retrieve it, too, or complete the request
         try:
-            kept = self._retrieved
-            if kept is None:
-                kept = self._retrieved = Retrieved.__new__(Retrieved)
-            memory = (<Retrieved>kept).input if read_only else (<Retrieved>kept).output
-            if memory is None:
-                memory = core.request_memory(irp.system_buffer, irp.length, read_only, self)
-                if read_only:
-                    (<Retrieved>kept).input = memory
-                else:
-                    (<Retrieved>kept).output = memory
+            return None if self._owner >= ENDING else self.buffered_memory(irp, read_only)
         finally:
             device._lock.leave()
+
+    cdef object buffered_memory(self, Irp irp, bint read_only):
+        cdef Retrieved kept = self.kept
+        if kept is None:
+            kept = Retrieved.__new__(Retrieved)
+            with cython.critical_section(self):
+                self.kept = kept
+        memory = kept.input if read_only else kept.output
+        if memory is None:
+            memory = core.request_memory(irp.system_buffer, irp.length, read_only, self)
+            if read_only:
+                kept.input = memory
+            else:
+                kept.output = memory
         return memory
