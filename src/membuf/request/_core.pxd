@@ -49,6 +49,7 @@ cdef class RequestCore(Object):
     cdef object _type
     cdef readonly bint _flying
 
+    cdef void set_new(self, object target, object status) noexcept
     cdef void set_end(self, object status, object information) noexcept
 
 

@@ -11,6 +11,8 @@ a queue holds, is decided under the lock of its device; nothing is called while 
 cimport cython
 from cpython.pycapsule cimport PyCapsule_Import
 
+from membuf.request.completion import RequestType
+
 
 cdef extern from "Python.h":
     int NOWAIT_LOCK
@@ -26,7 +28,7 @@ cdef extern from *:
     #include <structmember.h>
 
     /* Fields of a native class as slots, which Python code reads and writes as fast as its own. One
-       that Python code has deleted is NULL: native code writes them by MEMBUF_SET_END alone. */
+       that Python code has deleted is NULL: native code writes them by MEMBUF_SET alone. */
     static int membuf_add_slots(PyTypeObject *type, PyMemberDef *slots)
     {
         int result = 0;
@@ -51,13 +53,24 @@ cdef extern from *:
             MEMBUF_SLOT(self, _status), MEMBUF_SLOT(self, _target), \\
             MEMBUF_SLOT(self, _type), {NULL}}; \\
         membuf_add_slots((PyTypeObject *)(type), slots); })
+    #define MEMBUF_SET(self, field, value) Py_XSETREF((self)->field, Py_NewRef(value))
     #define MEMBUF_SET_END(self, status, information) do { \\
-        Py_XSETREF((self)->_status, Py_NewRef(status)); \\
-        Py_XSETREF((self)->_information, Py_NewRef(information)); } while (0)
+        MEMBUF_SET(self, _status, status); \\
+        MEMBUF_SET(self, _information, information); } while (0)
+    #define MEMBUF_SET_NEW(self, target, type, zero) do { \\
+        MEMBUF_SET(self, _target, target); \\
+        MEMBUF_SET(self, _type, type); \\
+        MEMBUF_SET(self, _memory_offset, zero); \\
+        MEMBUF_SET(self, _formatted, Py_False); \\
+        MEMBUF_SET(self, _cancelled, Py_False); } while (0)
     """
     int MEMBUF_ADD_SLOTS(object type, RequestCore self) except -1
     void MEMBUF_SET_END(RequestCore self, object status, object information)
+    void MEMBUF_SET_NEW(RequestCore self, object target, object type, object zero)
 
+
+cdef object NO_FORMAT = RequestType.NO_FORMAT
+cdef object ZERO = 0
 
 core = <const membuf_api *>PyCapsule_Import(MEMBUF_API_NAME, 0)
 if core.version != MEMBUF_API_VERSION:
@@ -119,6 +132,12 @@ cdef class RequestCore(Object):
     def _land(self):
         """Be in flight no more."""
         self._flying = False
+
+    cdef void set_new(self, object target, object status) noexcept:
+        """Not formatted yet, for a target."""
+        with cython.critical_section(self):
+            MEMBUF_SET_NEW(self, target, NO_FORMAT, ZERO)
+            MEMBUF_SET_END(self, status, ZERO)
 
     cdef void set_end(self, object status, object information) noexcept:
         """How it ended."""

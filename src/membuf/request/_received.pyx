@@ -34,7 +34,6 @@ cdef enum Mark:
 
 cdef object READ = RequestType.READ
 cdef object WRITE = RequestType.WRITE
-cdef object NO_FORMAT = RequestType.NO_FORMAT
 cdef object BUFFERED = IoType.BUFFERED
 cdef object SUCCESS = st.STATUS_SUCCESS
 cdef object ZERO = 0
@@ -85,12 +84,7 @@ cdef class ReceivedCore(RequestCore):
         self.packet = irp
         self.type = irp.major
         self._owner = DRIVER
-        with cython.critical_section(device):
-            self._target = device.lower
-        self._formatted = self._cancelled = False
-        self._type = NO_FORMAT
-        self._memory_offset = self._information = ZERO
-        self._status = SUCCESS
+        self.set_new(device.target, SUCCESS)
         return 0
 
     # ---- what it asks for
