@@ -121,12 +121,13 @@ def name_of(frame: types.FrameType) -> str:
 def natives() -> dict[str, dict[Any, str]]:
     """The names of native functions and methods, by their last part, and their module or class."""
     found: dict[str, dict[Any, str]] = {}
-    for name, value in members():
+    known = dict(members())
+    for name, value in known.items():
+        kind, _, member = name.rpartition(".")
         if isinstance(value, types.BuiltinFunctionType):
             found.setdefault(value.__name__, {})[value.__self__] = name
-        for member, inner in vars(value).items() if isinstance(value, type) else ():
-            if isinstance(inner, NATIVE) and not member.startswith("_"):
-                found.setdefault(member, {})[value] = f"{name}.{member}"
+        elif isinstance(value, NATIVE):
+            found.setdefault(member, {})[known[kind]] = name
     return found
 
 
