@@ -1,0 +1,1 @@
+"""The machinery of `membuf serve`: the driver, the server, and what is said of both."""
