@@ -1,21 +1,24 @@
 """NBD servers as processes of their own, which tests kill, stop and start again.
 
-`python -m tests.durability --minutes N` kills servers of every kind for so long, and checks after
-each kill that nothing is lost.
+`tools/soak-nbd --minutes N` kills servers of every kind for so long, while they are written to by
+our own checker and by fio, and checks after each kill that nothing is lost.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from membuf.bus.nbd import NbdUri
 from membuf.testing.durability import Client, check_kills
 from tests.nbd_serving import FILTERS, sparse_file
 
@@ -66,14 +69,6 @@ def threaded_server(folder: Path, uri: str) -> list[str]:
     return compressed_server(folder, uri, threads=2)
 
 
-def encrypted_server(folder: Path, uri: str) -> list[str]:
-    """A server of the encrypted disk of the examples over a file: coroutines."""
-    key = folder / "key"
-    key.write_bytes(bytes(range(64)))
-    below = f"below=file:{sparse_file(folder, SIZE)}"
-    return command(uri, EXAMPLES / "encrypted_disk.py", below, f"keyfile={key}")
-
-
 SERVERS: dict[str, Callable[[Path, str], list[str]]] = {
     "file": file_server,
     "filters": filter_server,
@@ -85,7 +80,7 @@ SERVERS: dict[str, Callable[[Path, str], list[str]]] = {
 
 def uri_in(folder: Path) -> str:
     """A socket in a folder, as a URI."""
-    return f"nbd+unix:///?socket={folder}/s"
+    return str(NbdUri(socket=f"{folder}/s"))
 
 
 @contextmanager
@@ -104,29 +99,77 @@ async def _greet(uri: str) -> None:
         pass
 
 
-def soak(seconds: float, folder: Path, say: Callable[[str], Any] = print) -> dict[str, Any]:
-    """Kill servers of every kind in turn, for so long; how many kills and writes there were."""
-    kills, writes, end = 0, 0, time.monotonic() + seconds
+FIO = (
+    "fio", "--name=soak", "--ioengine=nbd", "--rw=randwrite", "--bsrange=512-16k",
+    "--bs_unaligned=1", "--blockalign=512", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1",
+    "--verify_state_save=0", "--do_verify=0", "--output-format=terse",
+)  # fmt: skip
+
+
+def fio(uri: str, *options: str) -> subprocess.Popen[bytes]:
+    """Start fio, which says nothing unless it fails."""
+    return subprocess.Popen(
+        [*FIO, f"--uri={uri}", *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def must_end_well(process: subprocess.Popen[bytes]) -> None:
+    """It must."""
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said.decode()
+
+
+def fio_round(line: list[str], uri: str, seed: int) -> None:
+    """fio writes one half of a disk and has it flushed; the server is killed while it writes the
+    other; and the first half is verified, by a server that was started anew.
+    """
+    half = SIZE // 2
+    first = [f"--randseed={seed}", f"--size={half}", "--offset=0"]
+    with running(line, uri):
+        must_end_well(fio(uri, *first, "--end_fsync=1"))
+        other = [f"--size={half}", f"--offset={half}", "--time_based", "--runtime=60", "--fsync=64"]
+        writing = fio(uri, *other)
+        time.sleep(random.Random(seed).random())
+    writing.communicate(timeout=120)
+    assert writing.returncode != 0, "fio did not notice that the server was gone"
+    with running(line, uri):
+        must_end_well(fio(uri, *first, "--verify_only=1"))
+
+
+def soak(seconds: float, folder: Path, say: Callable[[str], Any] = print) -> dict[str, int]:
+    """Kill servers of every kind in turn, for so long; what there was of everything."""
+    sums, end = dict.fromkeys(("kills", "writes", "flushes", "fio rounds"), 0), _in(seconds)
     while time.monotonic() < end:
         for name, make in SERVERS.items():
-            place = folder / f"{name} {kills}"
+            place = folder / f"{name} {sums['kills']}"
             place.mkdir()
             uri = uri_in(place)
-            ledger = check_kills(make(place, uri), uri, kills=5, seconds=1.0)
-            kills, writes = kills + 5, writes + ledger.writes
-            say(f"{name}: {ledger.writes} writes, {ledger.flushes} flushes, nothing lost")
-    return {"kills": kills, "writes": writes}
+            line = make(place, uri)
+            ledger = check_kills(line, uri, kills=5, seconds=1.0)
+            for _ in range(2):
+                fio_round(line, uri, random.randrange(1 << 30))
+            found = {
+                "kills": 7,
+                "writes": ledger.writes,
+                "flushes": ledger.flushes,
+                "fio rounds": 2,
+            }
+            sums = {what: count + found[what] for what, count in sums.items()}
+            say(f"{name}: {ledger.writes} writes, {ledger.flushes} flushes, 2 rounds of fio: sound")
+    return sums
+
+
+def _in(seconds: float) -> float:
+    return time.monotonic() + seconds
 
 
 def main() -> None:
     """Soak for some minutes."""
-    import tempfile
-
-    parser = argparse.ArgumentParser(prog="python -m tests.durability", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=3.0)
+    parser = argparse.ArgumentParser(prog="tools/soak-nbd", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long (%(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="membuf-soak-") as folder:
-        print(soak(given.minutes * 60, Path(folder)))
+        print("nothing lost:", soak(given.minutes * 60, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -307,18 +307,19 @@ def test_a_full_store_keeps_what_it_has(tmp_path: Path, seed: int) -> None:
     assert {error.errno for error in errors} == {errno.ENOSPC}
 
 
-@pytest.mark.parametrize("on", ["write", "flush", "write.flush.control"])
+@pytest.mark.parametrize("on", ["write", "flush", "write.flush", "control"])
 def test_errors_from_below_reach_the_client(on: str, tmp_path: Path, seed: int) -> None:
     path, dice = sparse_file(tmp_path, SIZE), random.Random(seed)
+    rate = 0.0 if on == "control" else 0.2  # the server asks before it serves
     below = Error(
-        membuf.open_target(f"file:{path}"), rate=0.2, seed=seed, on=frozenset(on.split("."))
+        membuf.open_target(f"file:{path}"), rate=rate, seed=seed, on=frozenset(on.split("."))
     )
 
     async def fill(client: Client) -> tuple[Ledger, list[Exception]]:
         ledger = await begin(client)
-        return ledger, await exercise(
-            client, ledger, dice, operations=400, go_on=of_errno(errno.EIO)
-        )
+        below.trigger(10)
+        go_on = of_errno(errno.EIO)
+        return ledger, await exercise(client, ledger, dice, operations=400, go_on=go_on)
 
     with stack(below) as target, served(target) as server:
         ledger, errors = with_client(server, fill)

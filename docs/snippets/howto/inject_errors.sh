@@ -1,7 +1,7 @@
 # serve
 truncate -s 64M disk.img
 uri="nbd+unix:///?socket=$PWD/disk.sock"
-membuf serve --quiet "error(kind=eio,rate=5%,on=write)+file:disk.img" --nbd "$uri" &
+membuf serve --quiet "error(kind=eio,rate=5%,on=write,seed=7)+file:disk.img" --nbd "$uri" &
 trap 'kill %1' EXIT
 until nbdinfo --size "$uri" 2>/dev/null; do sleep 0.1; done
 

@@ -139,6 +139,8 @@ class Client:
         """
         if self._lost is not None:
             raise self._lost
+        if self._writer.is_closing():  # and nobody has heard of it yet
+            raise ConnectionResetError("the connection was lost")
         cookie = next(self._cookies)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[cookie] = future, length if kind is Command.READ else 0
