@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from membuf.cli import copy, serve
+from membuf.cli import copy, info, serve
 
 
 def main() -> None:
@@ -59,6 +59,7 @@ def _app() -> typer.Typer:
         callback=_membuf,
     )
     app.command("copy", help=copy.HELP, epilog=copy.EPILOG)(copy.command)
+    app.command("info", help=info.HELP, epilog=info.EPILOG)(info.command)
     app.command("serve", help=serve.HELP, epilog=serve.EPILOG)(serve.command)
     return app
 
