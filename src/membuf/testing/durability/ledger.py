@@ -23,6 +23,9 @@ class LostWriteError(AssertionError):
 
     Attributes:
         defects: what was found, a sentence for each sector.
+
+    >>> LostWriteError(["sector 2 (at 1024) holds zeros; it must hold write 1"]).defects
+    ['sector 2 (at 1024) holds zeros; it must hold write 1']
     """
 
     def __init__(self, defects: list[str]) -> None:
@@ -42,6 +45,10 @@ class Write:
         length: how many bytes.
         zero: whether it makes zeros.
         acknowledged: whether the disk said that it is done.
+
+    >>> write = Ledger(4096).write(0, 1024)
+    >>> write, len(write.data), list(write.sectors), write.acknowledged
+    (write 1, 1024, [0, 1], False)
     """
 
     __slots__ = ("_ledger", "acknowledged", "length", "offset", "sequence", "zero")

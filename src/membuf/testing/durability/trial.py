@@ -60,6 +60,18 @@ async def exercise(
 
     Returns:
         The errors that there were.
+
+    >>> import membuf, tempfile
+    >>> from membuf.bus.nbd import Server
+    >>> async def trial(uri):
+    ...     async with await Client.connect(uri) as client:
+    ...         ledger = await begin(client)
+    ...         return await exercise(client, ledger, random.Random(1), operations=20)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     uri = f"nbd+unix:///?socket={folder}/s"
+    ...     with membuf.open_target("ram:1MiB") as disk, Server(disk, uri):
+    ...         asyncio.run(trial(uri))
+    []
     """
     errors: list[Exception] = []
     left = [operations if operations is not None else -1]
@@ -118,6 +130,22 @@ async def inspect(client: Client, ledger: Ledger, *, crashed: bool = True) -> No
 
     Raises:
         LostWriteError: it does not.
+
+    >>> import membuf, tempfile
+    >>> from membuf.bus.nbd import Server
+    >>> async def trial(uri):
+    ...     async with await Client.connect(uri) as client:
+    ...         ledger = await begin(client)
+    ...         ledger.acknowledged(ledger.write(0, 512), durable=True)  # which nobody sent
+    ...         await inspect(client, ledger)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     uri = f"nbd+unix:///?socket={folder}/s"
+    ...     with membuf.open_target("ram:1MiB") as disk, Server(disk, uri):
+    ...         asyncio.run(trial(uri))
+    Traceback (most recent call last):
+    ...
+    membuf.testing.durability.ledger.LostWriteError: 1 sectors are not what they must be:
+      sector 0 (at 0) holds zeros; it must hold write 1
     """
     data = await contents(client, ledger)
     ledger.check(lambda offset, length: data[offset : offset + length], crashed=crashed)
@@ -128,6 +156,17 @@ async def begin(client: Client, *, sector: int = 512) -> Ledger:
 
     Raises:
         InvalidParameterError: they are not all zeros.
+
+    >>> import membuf, tempfile
+    >>> from membuf.bus.nbd import Server
+    >>> async def trial(uri):
+    ...     async with await Client.connect(uri) as client:
+    ...         return (await begin(client)).count
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     uri = f"nbd+unix:///?socket={folder}/s"
+    ...     with membuf.open_target("ram:1MiB") as disk, Server(disk, uri):
+    ...         asyncio.run(trial(uri))
+    2048
     """
     sector = max(sector, client.smallest)
     ledger = Ledger(min(client.size, _MOST_BYTES), sector=sector)
@@ -284,6 +323,19 @@ def check_kills(
     Raises:
         LostWriteError: something was lost that must not, or appeared.
         OSError: the server does not listen.
+
+    >>> import sys, tempfile
+    >>> program = (
+    ...     "import signal, sys, membuf; from membuf.bus.nbd import Server;"
+    ...     "Server(membuf.open_target('file:' + sys.argv[1]), sys.argv[2]).start();"
+    ...     "signal.pause()"
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open(f"{folder}/disk", "wb") as file:
+    ...         size = file.truncate(65536)
+    ...     uri = f"nbd+unix:///?socket={folder}/s"
+    ...     check_kills([sys.executable, "-c", program, file.name, uri], uri, kills=1).checks
+    1
     """
     seed, dice = _dice(seed)
     ledger: Ledger | None = None
