@@ -66,43 +66,45 @@ def opened(name: str, folder: Path, size: int) -> Iterator[Any]:
         served.delete() if isinstance(served, membuf.Disk) else served.close()
 
 
+async def others(count: int) -> None:
+    """Let others run, more often or less."""
+    for _ in range(1 + count % 3):
+        await asyncio.sleep(0)
+
+
 def coroutine_disk(_: Path, size: int) -> membuf.Disk:
     """A disk whose handlers are all coroutines, which end in another order than they begin."""
     store = bytearray(size)
     disk = membuf.Disk("coroutines", size=size)
 
-    async def others() -> None:
-        for _ in range(1 + sum(store[:1]) % 3):
-            await asyncio.sleep(0)
-
     @disk.on_read
     async def read(request: Any) -> None:
-        await others()
+        await others(store[0])
         view = memoryview(store)[request.offset : request.offset + request.length]
         request.output_memory().copy_from(view)
         request.complete(information=request.length)
 
     @disk.on_write
     async def write(request: Any) -> None:
-        await others()
+        await others(store[0])
         view = memoryview(store)[request.offset : request.offset + request.length]
         request.input_memory().copy_to(view)
         request.complete(information=request.length)
 
     @disk.on_flush
     async def flush(request: Any) -> None:
-        await others()
+        await others(store[0])
         request.complete()
 
     @disk.on_trim
     @disk.on_zero
     async def clear(offset: int, length: int) -> None:
-        await others()
+        await others(store[0])
         store[offset : offset + length] = bytes(length)
 
     @disk.on_extents
     async def extents(offset: int, length: int) -> list[membuf.Extent]:
-        await others()
+        await others(store[0])
         found = range(offset // 4096 * 4096, offset + length, 4096)
         return [
             membuf.Extent(block, 4096, data=True)
