@@ -12,8 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from membuf.base.errors import MembufError
-from membuf.cli import report
-from membuf.cli.copying import STANDARD_STREAM, Job, Result, Silent, copy
+from membuf.cli.copying import STANDARD_STREAM, Job, Result, Silent, Stopped, copy, report
 from membuf.cli.failure import CommandError, ExitCode, Interrupted
 from membuf.cli.progress import make_progress
 from membuf.cli.signals import Signals
@@ -26,8 +25,13 @@ HELP: Final = """
 Copy SRC to DST, and return when the copy is durable.
 
 A file appears under its name when it is complete: one that was there before is replaced in one
-step, or stays what it was. Block devices, pipes and standard output are written in place. Progress
-goes to standard error, the result to standard output (to standard error if the copy goes there).
+step, or stays what it was. Block devices, disks, pipes and standard output are written in place.
+Progress goes to standard error, the result to standard output (to standard error if the copy goes
+there).
+
+A name is the URI of a disk if all before its first colon is a scheme, with filters before it or
+not: nbd://HOST/NAME, nbd+unix:///NAME?socket=PATH (nbds: with TLS), ram:SIZE, null:, file:PATH,
+rate(limit=10MiB/s)+file:PATH. It is so even where a file has that very name: write ./ram:x for one.
 """
 
 EPILOG: Final = """
@@ -38,6 +42,9 @@ Examples:
   membuf copy --verify disk.img /dev/sdb      and read back what arrived
   zcat disk.img.gz | membuf copy --sparse - disk.img
   membuf copy disk.img - | ssh host "cat >/dev/sdb"
+  membuf copy disk.img nbd://host/disk        to the disk of an NBD server
+  membuf copy --verify "nbd+unix:///?socket=/run/disk.sock" disk.img
+  membuf copy "nbd://host/disk" null:         how fast it can be read
 
 \b
 Exit codes:
@@ -77,8 +84,10 @@ def block_size(text: str | int) -> int:
     return size
 
 
-SOURCE: Final = typer.Argument(metavar="SRC", help="File, block device or pipe; - is stdin.")
-DESTINATION: Final = typer.Argument(metavar="DST", help="File, block device or pipe; - is stdout.")
+SOURCE: Final = typer.Argument(metavar="SRC", help="File, block device, pipe or URI; - is stdin.")
+DESTINATION: Final = typer.Argument(
+    metavar="DST", help="File, block device, pipe or URI; - is stdout."
+)
 BLOCK_SIZE: Final = typer.Option(
     "--block-size",
     "-b",
@@ -89,6 +98,14 @@ BLOCK_SIZE: Final = typer.Option(
 )
 QUEUE_DEPTH: Final = typer.Option(
     "--queue-depth", "-q", metavar="N", min=1, max=1024, help="Requests on their way at once."
+)
+CONNECTIONS: Final = typer.Option(
+    "--connections",
+    metavar="N",
+    min=1,
+    max=64,
+    show_default=False,
+    help="Connections to an NBD server, where it lets several see the same.  [default: 4]",
 )
 DIRECT: Final = typer.Option("--direct", help="Bypass the page cache (O_DIRECT).")
 SPARSE: Final = typer.Option(
@@ -110,6 +127,7 @@ def command(
     destination: Annotated[str, DESTINATION],
     block_size: Annotated[int, BLOCK_SIZE] = 1 << 20,
     queue_depth: Annotated[int, QUEUE_DEPTH] = 4,
+    connections: Annotated[int | None, CONNECTIONS] = None,
     direct: Annotated[bool, DIRECT] = False,
     sparse: Annotated[bool | None, SPARSE] = None,
     verify: Annotated[bool, VERIFY] = False,
@@ -127,6 +145,7 @@ def command(
         sparse=sparse,
         verify=verify,
         engine=engine.chosen,
+        connections=connections,
     )
     raise typer.Exit(run(job, as_json=json, quiet=quiet))
 
@@ -152,7 +171,8 @@ def _copy(job: Job, *, quiet: bool) -> Result:
             raise CommandError(str(error) or "out of memory", ExitCode.FAILED) from error
         except Interrupted as interrupted:
             name = signal.Signals(interrupted.number).name
-            raise CommandError(f"stopped by {name}", 128 + interrupted.number) from None
+            state = interrupted.state if isinstance(interrupted, Stopped) else ""
+            raise CommandError(f"stopped by {name}", 128 + interrupted.number, hint=state) from None
 
 
 def _tell(job: Job, result: Result, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from membuf.cli.failure import Interrupted
 from membuf.pool import PoolStatistics
 
 STANDARD_STREAM = "-"
@@ -16,13 +17,14 @@ class Job:
     """What the command line asked for.
 
     Attributes:
-        source, destination: paths; "-" is standard input or output.
+        source, destination: paths, or URIs of targets; "-" is standard input or output.
         block_size: bytes of a memory object.
         queue_depth: requests on their way at once.
         direct: bypass the page cache, where source and destination have one.
         sparse: True makes holes of zeros, None keeps the source's holes, False writes everything.
         verify: read the destination back and compare checksums.
         engine: "threads" or "io_uring".
+        connections: to an NBD server; None: as many as gain something.
 
     >>> Job(source="disk.img", destination="-").block_size
     1048576
@@ -36,6 +38,7 @@ class Job:
     sparse: bool | None = None
     verify: bool = False
     engine: str = "threads"
+    connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,13 @@ class Result:
         bytes: the length of the copy.
         bytes_written: of these, those that were written; the rest are holes.
         seconds: from the start to the durable end.
-        durable: the system promised that the bytes survive a crash; False for a pipe or terminal,
-            which promises nothing.
+        durable: the system, or the server, promised that the bytes survive a crash; False for a
+            pipe or terminal, which promises nothing.
         verified: the copy was read back, and the checksums agree.
         engines: what moved the bytes: of the source, of the destination.
         statistics: of the copy's own pool, when every memory object should be back.
+        caveat: why it is not durable.
+        connections: to servers: of the source, of the destination; None where there is no server.
 
     >>> from membuf import Domain
     >>> Result(
@@ -67,6 +72,20 @@ class Result:
     verified: bool
     engines: tuple[str, str]
     statistics: PoolStatistics
+    caveat: str = ""
+    connections: tuple[int | None, int | None] = (None, None)
+
+
+class Stopped(Interrupted):
+    """A signal ended a copy.
+
+    Attributes:
+        state: what its destination holds, in words; "" where it is what it was.
+    """
+
+    def __init__(self, number: int, state: str) -> None:
+        super().__init__(number)
+        self.state = state
 
 
 class Watcher(Protocol):

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from membuf.base.alignment import align_up
+from membuf.base.errors import MembufError
 from membuf.bus import Extent
 from membuf.cli.copying import transfer
 from membuf.cli.copying.load import Load
 from membuf.cli.copying.plan import pieces
 from membuf.cli.copying.source import Source
-from membuf.cli.failure import CommandError
 from membuf.pool import LookasideList
 
 
@@ -47,7 +47,7 @@ class PieceReader:
         self._source = source
         self._blocks = blocks
         self._pieces = enumerate(pieces(extents, blocks.size, trip))
-        self._alignment = source.target.limits.offset
+        self._alignment = source.limits.offset
         self._lock = threading.Lock()
 
     def next(self) -> Load | None:
@@ -69,8 +69,8 @@ class PieceReader:
         length = align_up(load.length, self._alignment)
         try:
             count = transfer.read(self._source.target, load, 0, length, offset)
-        except (OSError, ExceptionGroup) as error:
-            raise _failure(self._source, error, offset) from error
+        except (OSError, MembufError, ExceptionGroup) as error:
+            raise self._source.failure(error, offset) from error
         if count < load.length:
             raise self._source.ended_early(offset + count)
 
@@ -117,17 +117,13 @@ class StreamReader:
         filled = 0
         while filled < load.block_size:
             at = self._source.start + load.offset + filled
-            place = None if target.stream else at
+            place = None if self._source.stream else at
             try:
                 count = transfer.read(target, load, filled, load.block_size - filled, place)
-            except OSError as error:
-                raise _failure(self._source, error, at) from error
+            except (OSError, MembufError) as error:
+                raise self._source.failure(error, at) from error
             filled += count
             self._ended = count == 0
             if self._ended or not self._whole:
                 break
         return filled
-
-
-def _failure(source: Source, error: Exception, offset: int) -> CommandError:
-    return transfer.failed(f"cannot read {source.name}", error, offset)

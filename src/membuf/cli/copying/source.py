@@ -1,45 +1,48 @@
-"""Where a copy comes from: a file, a block device, or a stream."""
+"""Where a copy comes from, whatever it is: `FileSource` and `DiskSource` are the kinds."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from membuf.base.errors import MembufError
-from membuf.bus.file import Extent, FileTarget, open_fd, open_file
-from membuf.cli.copying.job import STANDARD_STREAM, Job
-from membuf.cli.failure import CommandError, ExitCode, unusable
+from membuf.bus import Extent, FileTarget
+from membuf.bus.limits import Limits
+from membuf.cli.copying import transfer
+from membuf.cli.failure import CommandError, ExitCode
+from membuf.target.filters import Filter
+from membuf.target.target import Target
 
-STANDARD_INPUT: Final = "standard input"
+_ANY_MEMORY: Final = 1
 
 
 class Source:
     """What is read.
 
-    Attributes:
+    Args:
         name: what messages call it.
         target: the I/O target.
         start: the offset of its first byte that is copied.
         size: the bytes to copy, from `start` on; 0: it ends where reading ends.
+
+    Attributes:
+        name, target, start, size: as given.
+        stream: whether it has no offsets.
+        limits: what transfers must keep to.
+        engine: what moves the bytes.
+        connections: how many it has to a server; None where there is none.
         mode: its permission bits, or None where they say nothing about a copy.
+        status: what the system says of the file, or None where it is none.
     """
 
-    def __init__(self, name: str, target: FileTarget) -> None:
-        self.name = name
-        self.target = target
-        self.status = os.fstat(target.fileno())
-        regular = stat.S_ISREG(self.status.st_mode)
-        self.mode = self.status.st_mode & 0o777 if regular else None
-        self.start = 0
-        self.size = 0
-        if not target.stream:
-            self.start = os.lseek(target.fileno(), 0, os.SEEK_CUR)
-            # A file of the kernel (/proc) says 0 and still has bytes.
-            self.size = max(0, self._length() - self.start)
+    def __init__(self, name: str, target: Target, *, start: int = 0, size: int = 0) -> None:
+        self.name, self.target = name, target
+        self.start, self.size = start, size
+        self.stream = False
+        self.limits = limits_of(target)
+        self.engine = target.engine
+        self.connections: int | None = None
+        self.mode: int | None = None
+        self.status: os.stat_result | None = None
 
     @property
     def end(self) -> int:
@@ -56,19 +59,6 @@ class Source:
         Raises:
             CommandError: it is not.
         """
-        if not self.size or not stat.S_ISREG(self.status.st_mode):
-            return
-        size = self._length()
-        if size < self.end:
-            raise self.ended_early(size)
-        if size > self.end:
-            raise CommandError(
-                f"{self.name} grew from {self.end} to {size} bytes while it was copied: "
-                f"the copy would end at offset {self.end}",
-                ExitCode.CHANGED,
-                offset=self.end,
-                hint="copy it when nobody writes to it",
-            )
 
     def ended_early(self, offset: int) -> CommandError:
         """The failure for a source that ends before its end."""
@@ -81,37 +71,32 @@ class Source:
             hint="copy it when nobody writes to it" if shorter else "",
         )
 
-    def _length(self) -> int:
-        status = os.fstat(self.target.fileno())
-        return status.st_size if stat.S_ISREG(status.st_mode) else self.target.size
+    def failure(self, error: Exception, offset: int) -> CommandError:
+        """The failure for what a read raised."""
+        return transfer.failed(f"cannot read {self.name}", error, offset)
 
     def leave_at(self, offset: int) -> None:
-        """Set the position of a standard stream behind what was read, as reading would have."""
-        if self.name == STANDARD_INPUT and not self.target.stream:
-            os.lseek(self.target.fileno(), offset, os.SEEK_SET)
+        """Set the position of an open file behind what was read, as reading would have."""
+
+    def _length(self) -> int:
+        return self.target.size
 
 
-@contextlib.contextmanager
-def open_source(job: Job) -> Iterator[Source]:
-    """Open what a job reads.
+def lowest(target: Target) -> Target:
+    """What is under all filters.
 
-    Raises:
-        CommandError: it is missing, a directory, not permitted, or has no direct I/O.
+    >>> import membuf
+    >>> with membuf.open_target("log+stats+ram:1MiB") as target:
+    ...     lowest(target).name
+    'ram:1048576'
     """
-    standard = job.source == STANDARD_STREAM
-    name = STANDARD_INPUT if standard else job.source
-    try:
-        if standard:
-            target = open_fd("0", engine=job.engine)
-        else:
-            direct = job.direct and has_page_cache(Path(job.source).stat().st_mode)
-            target = open_file(job.source, access="read", direct=direct, engine=job.engine)
-    except (OSError, MembufError) as error:
-        raise unusable(f"cannot open {name}", error) from error
-    with target:
-        yield Source(name, target)
+    while isinstance(target, Filter):
+        target = target.lower
+    return target
 
 
-def has_page_cache(mode: int) -> bool:
-    """Whether files of a mode can bypass the page cache: regular files and block devices."""
-    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+def limits_of(target: Target) -> Limits:
+    """What transfers of a target must keep to."""
+    file = lowest(target)
+    memory = file.limits.memory if isinstance(file, FileTarget) else _ANY_MEMORY
+    return Limits(memory=memory, offset=target.offset_alignment)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from membuf.bus import FileTarget
+from membuf.base.errors import MembufError
 from membuf.cli.copying.load import Load
-from membuf.cli.failure import CommandError, system_failure
+from membuf.cli.failure import CommandError, ExitCode, system_failure
+from membuf.target.target import Target
 
 IO_URING = "io_uring"
 
 
-def read(target: FileTarget, load: Load, start: int, length: int, offset: int | None) -> int:
+def read(target: Target, load: Load, start: int, length: int, offset: int | None) -> int:
     """Fill a part of a load; the count of bytes, fewer than asked for at the end only.
 
     Args:
@@ -29,7 +31,7 @@ def read(target: FileTarget, load: Load, start: int, length: int, offset: int | 
     return target.read(memories, offset)
 
 
-def write(target: FileTarget, load: Load, start: int, length: int, offset: int | None) -> None:
+def write(target: Target, load: Load, start: int, length: int, offset: int | None) -> None:
     """Empty a part of a load into a target; arguments as for `read`."""
     memories, part = load.part(start, length)
     if len(memories) == 1:
@@ -45,13 +47,46 @@ def failed(what: str, error: Exception, offset: int) -> CommandError:
 
     Args:
         what: what could not be done.
-        error: an error of the system, or those of a batch.
+        error: an error of the system or of a target, or those of a batch.
         offset: where the transfer began.
     """
-    if isinstance(error, ExceptionGroup):
-        group = cast("ExceptionGroup[Exception]", error)
-        failures = [failed(what, inner, getattr(inner, "offset", 0)) for inner in group.exceptions]
-        return min(failures, key=lambda failure: failure.offset or 0)
-    if not isinstance(error, OSError):
+    if several := _several(error):
+        return _lowest(failed, what, several)
+    if isinstance(error, OSError):
+        return system_failure(what, error, offset=offset + int(getattr(error, "done", 0)))
+    return told(what, error, offset)
+
+
+def told(what: str, error: Exception, offset: int | None) -> CommandError:
+    """The same in the target's own words, which say more than an error number can.
+
+    >>> print(told("cannot read disk", OSError(32, "the connection was lost"), 4096))
+    cannot read disk at offset 4096: the connection was lost
+    """
+    if several := _several(error):
+        return _lowest(told, what, several)
+    if not isinstance(error, OSError | MembufError):
         raise error
-    return system_failure(what, error, offset=offset + int(getattr(error, "done", 0)))
+    where = "" if offset is None else f" at offset {offset}"
+    code, number, words = ExitCode.FAILED, None, str(error)
+    if isinstance(error, OSError):
+        number, words = error.errno, error.strerror or str(error)
+        # A server that is gone is no reader of a pipe that went away.
+        if system_failure(what, error).code == ExitCode.FULL:
+            code = ExitCode.FULL
+    return CommandError(f"{what}{where}: {words}", code, offset=offset, number=number)
+
+
+def _several(error: Exception) -> Sequence[Exception]:
+    return cast("ExceptionGroup[Exception]", error).exceptions if _is_group(error) else ()
+
+
+def _is_group(error: Exception) -> bool:
+    return isinstance(error, ExceptionGroup)
+
+
+def _lowest(
+    tell: Callable[[str, Exception, int], CommandError], what: str, errors: Sequence[Exception]
+) -> CommandError:
+    failures = [tell(what, error, getattr(error, "offset", 0)) for error in errors]
+    return min(failures, key=lambda failure: failure.offset or 0)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from membuf.base.alignment import align_up
-from membuf.bus import Extent, FileTarget
+from membuf.base.errors import MembufError
+from membuf.bus import Extent
 from membuf.cli.copying import transfer
 from membuf.cli.copying.crew import Crew
 from membuf.cli.copying.destination import Destination
@@ -16,6 +17,7 @@ from membuf.cli.copying.load import Load
 from membuf.cli.copying.plan import HOLE_GRAIN, Crewing, pieces
 from membuf.cli.failure import CommandError, ExitCode
 from membuf.pool import LookasideList
+from membuf.target.target import Target
 
 
 class Checksum(NamedTuple):
@@ -72,7 +74,7 @@ class Verification:
                 self._crewing.threads, lambda: self._check_next(target, waiting)
             )
 
-    def _filled_holes(self, target: FileTarget, holes: Iterable[Extent]) -> Iterator[Checksum]:
+    def _filled_holes(self, target: Target, holes: Iterable[Extent]) -> Iterator[Checksum]:
         """What of the holes occupies space, and so has to be read to be known as zeros."""
         start = self._destination.start
         for hole in holes:
@@ -80,7 +82,7 @@ class Verification:
             for piece in pieces(inside, self._blocks.size, self._crewing.trip):
                 yield Checksum(piece.offset - start, piece.length, None)
 
-    def _check_next(self, target: FileTarget, waiting: Iterator[Checksum]) -> bool:
+    def _check_next(self, target: Target, waiting: Iterator[Checksum]) -> bool:
         with self._lock:
             expected = next(waiting, None)
         if expected is None:
@@ -93,14 +95,15 @@ class Verification:
                 self._watcher.advance(load.length)
         return True
 
-    def _read(self, target: FileTarget, load: Load) -> None:
+    def _read(self, target: Target, load: Load) -> None:
         offset = self._destination.start + load.offset
-        length = align_up(load.length, target.limits.offset)
+        length = align_up(load.length, target.offset_alignment)
         try:
             count = transfer.read(target, load, 0, length, offset)
-        except (OSError, ExceptionGroup) as error:
+        except (OSError, MembufError, ExceptionGroup) as error:
             what = f"cannot read back {self._destination.name}"
-            raise transfer.failed(what, error, offset) from error
+            tell = transfer.told if self._destination.is_disk else transfer.failed
+            raise tell(what, error, offset) from error
         if count < load.length:
             raise self._different(Checksum(load.offset + count, load.length - count, None))
 

@@ -1,0 +1,109 @@
+"""What SRC and DST name: a standard stream, a path, or any target by its URI."""
+
+# pyright: reportPrivateUsage=false
+# The registry has no other way to say what it knows.
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from membuf.base.errors import InvalidParameterError
+from membuf.bus.names import parse
+from membuf.bus.registry import _filters, _openers
+from membuf.cli.copying.job import STANDARD_STREAM
+from membuf.cli.failure import CommandError, ExitCode
+
+STANDARD_INPUT: Final = "standard input"
+STANDARD_OUTPUT: Final = "standard output"
+
+_FILES: Final = ("file", "fd")
+_OPTIONS: Final = re.compile(r"\([^()]*\)")
+
+
+class Place(NamedTuple):
+    """What the command line names.
+
+    Attributes:
+        name: what messages call it.
+        filters: the names of its filters, the outermost first.
+        prefix: the same as they were written, with their options and the last plus.
+        scheme: what kind of thing it is.
+        rest: which one; of a file its path, of a descriptor its number.
+
+    >>> place_of("disk.img")
+    Place(name='disk.img', filters=(), prefix='', scheme='file', rest='disk.img')
+    >>> place_of("rate(limit=1MiB/s)+ram:1GiB")
+    Place(name='rate(limit=1MiB/s)+ram:1GiB', filters=('rate',), prefix='rate(limit=1MiB/s)+', \
+scheme='ram', rest='1GiB')
+    """
+
+    name: str
+    filters: tuple[str, ...]
+    prefix: str
+    scheme: str
+    rest: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a path or a descriptor, and what is written to it arrives there.
+
+        What a copy-on-write filter is over stays as it is.
+        """
+        return self.scheme in _FILES and "cow" not in self.filters
+
+    @property
+    def is_nbd(self) -> bool:
+        """Whether it is an export of an NBD server."""
+        return self.scheme.startswith("nbd")
+
+    def uri(self, rest: str | None = None) -> str:
+        """What `open_target` takes; `rest` stands for its own."""
+        return f"{self.prefix}{self.scheme}:{self.rest if rest is None else rest}"
+
+
+def place_of(text: str, *, output: bool = False) -> Place:
+    """What a word of the command line names.
+
+    A word is a URI if everything before its first colon outside parentheses is known filters and a
+    scheme; else it is a path, or a standard stream.
+
+    Args:
+        text: the word.
+        output: whether `-` is standard output.
+
+    Raises:
+        CommandError: a filter's options are not written as they are to be.
+
+    >>> place_of("-").rest, place_of("-", output=True).rest, place_of("null:").scheme
+    ('0', '1', 'null')
+    >>> place_of("./null:").scheme, place_of("log+what:is:this").scheme
+    ('file', 'file')
+    """
+    if text == STANDARD_STREAM:
+        name = STANDARD_OUTPUT if output else STANDARD_INPUT
+        return Place(name, (), "", "fd", "1" if output else "0")
+    if not _is_uri(text):
+        return Place(text, (), "", "file", text)
+    try:
+        layers, scheme, rest = parse(text, _with_plus())
+    except InvalidParameterError as error:
+        raise CommandError(f"cannot open {text}: {error}", ExitCode.USAGE) from error
+    filters = tuple(layer.name for layer in layers)
+    return Place(text, filters, text[: len(text) - len(f"{scheme}:{rest}")], scheme, rest)
+
+
+def _is_uri(text: str) -> bool:
+    if ":" not in text:
+        return False
+    bare, before = text, ""
+    while bare != before:
+        bare, before = _OPTIONS.sub("", bare), bare
+    try:
+        layers, scheme, _ = parse(bare, _with_plus())
+    except InvalidParameterError:
+        return False
+    return scheme in _openers and all(layer.name in _filters for layer in layers)
+
+
+def _with_plus() -> list[str]:
+    return [scheme for scheme in _openers if "+" in scheme]
