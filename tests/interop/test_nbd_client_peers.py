@@ -108,6 +108,18 @@ def opened(name: str, **options: Any) -> NbdTarget:
     return target
 
 
+async def read_together(target: NbdTarget, parts: list[tuple[int, int]], model: bytearray) -> None:
+    """Have many reads on their way at once."""
+    memories = [bytearray(length) for _, length in parts]
+    reads = [
+        target.read_async(memory, offset)
+        for memory, (offset, _) in zip(memories, parts, strict=True)
+    ]
+    assert await asyncio.gather(*reads) == [length for _, length in parts]
+    for memory, (offset, length) in zip(memories, parts, strict=True):
+        assert memory == model[offset : offset + length]
+
+
 def exercise(target: NbdTarget, seed: int, rounds: int = 150) -> None:
     """Read, write, zero and trim at random, in every way; hold each read against a model."""
     dice = random.Random(seed)
@@ -120,17 +132,6 @@ def exercise(target: NbdTarget, seed: int, rounds: int = 150) -> None:
         length = min(length or block, target.size)
         return dice.randrange((target.size - length) // block + 1) * block, length
 
-    async def together() -> None:
-        parts = [some() for _ in range(16)]
-        memories = [bytearray(length) for _, length in parts]
-        reads = [
-            target.read_async(memory, offset)
-            for memory, (offset, _) in zip(memories, parts, strict=True)
-        ]
-        assert await asyncio.gather(*reads) == [length for _, length in parts]
-        for memory, (offset, length) in zip(memories, parts, strict=True):
-            assert memory == model[offset : offset + length]
-
     for _ in range(rounds):
         offset, length = some()
         part = slice(offset, offset + length)
@@ -142,7 +143,7 @@ def exercise(target: NbdTarget, seed: int, rounds: int = 150) -> None:
                 target.zero(offset, length)
                 model[part] = bytes(length)
             case 3:
-                asyncio.run(together())
+                asyncio.run(read_together(target, [some() for _ in range(16)], model))
             case 4:
                 memory = [bytearray(length // 2), bytearray(length - length // 2)]
                 if block == 1 and length > 1:

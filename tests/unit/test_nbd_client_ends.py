@@ -248,7 +248,7 @@ def test_a_caller_that_is_interrupted_lets_its_memory_go(fake: Make) -> None:
 
     thread = threading.Thread(target=interrupt)
     try:
-        with opened(fake(server)) as target:
+        with opened(fake(server), reconnect=SECONDS) as target:
             thread.start()
             with pytest.raises(StopError):
                 target.read(memory, 0)

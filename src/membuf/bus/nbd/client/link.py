@@ -60,7 +60,7 @@ class Link:
         self._outgoing: deque[Exchange] = deque()
         self._ended: list[Exchange] = []
         self._broken = ""
-        self._stopping = False
+        self._stopping = self._uncounted = False
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None
         self._intake: Intake | None = None
@@ -92,8 +92,10 @@ class Link:
             except LostError as error:
                 self._broken = str(error)
             except BaseException:
-                # A signal's handler raised, and nobody knows how much had been sent by then.
-                self._broken = "a caller was interrupted while it sent"
+                # A signal's handler raised: where it did between a send and its count, nobody knows
+                # any more where the stream stands.
+                if self._uncounted:
+                    self._broken = "a caller was interrupted while it sent"
                 raise
             finally:
                 if self._wants_out or self._broken:
@@ -236,6 +238,7 @@ class Link:
             buffers += exchange.buffers()
             if len(buffers) >= _BUFFERS:
                 break
+        self._uncounted = True
         sent = wire.send(buffers[:_BUFFERS])
         left = sent
         while left or (self._outgoing and not self._outgoing[0].unsent):
@@ -246,12 +249,15 @@ class Link:
             if exchange.unsent:
                 break
             self._outgoing.popleft()
+        self._uncounted = False
         return sent > 0
 
     def _receive(self) -> bool:
         """Receive what has come; whether there may be more."""
-        intake = self._intake
-        while intake is not None and len(self._ended) < _AT_ONCE:
+        intake, ended = self._intake, self._ended
+        while intake is not None and len(ended) < _AT_ONCE:
+            if ended and not self._exchanges:
+                return False  # nothing more is due: whatever comes, the poll tells of it
             if not intake.go_on():
                 return False
         return True
