@@ -23,7 +23,8 @@ from posix.uio cimport iovec
 from membuf.mdl._system cimport Exporter
 from membuf.target._gate cimport Gate
 from membuf.target._operation cimport (
-    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, exact_size, hold_address, hold_drop,
+    OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, exact_size, hold_address,
+    hold_drop,
     hold_size, hold_take, operation_run,
 )
 

@@ -19,7 +19,7 @@ from libc.string cimport memcpy, memmove, memset
 from membuf.bus.nbd._command cimport (
     COMMAND_DISC, COMMAND_FLUSH, COMMAND_READ, COMMAND_STATUS, COMMAND_TRIM, COMMAND_WRITE,
     COMMAND_ZERO, COMMANDS, FLAG_DF, FLAG_FAST_ZERO, FLAG_FUA, FLAG_NO_HOLE, FLAG_REQ_ONE, Buffers,
-    CHUNK_STATUS, Command, Counters,
+    Command, Counters,
 )
 from membuf.bus.nbd._replies cimport Replies
 from membuf.request._irp cimport Irp, transfer_irp
@@ -355,7 +355,7 @@ cdef class Channel(Replies):
         return 0
 
     cdef bint has_memory(self, Command command, bint clear) except -1:
-        """Give a command memory; where there is none it fails, and what it brings is passed over."""
+        """Give a command memory; without it fails, and what it brings is passed over."""
         try:
             command.take_memory(self.buffers, clear)
         except Exception as error:
@@ -378,7 +378,7 @@ cdef class Channel(Replies):
             return 0
         if kind == COMMAND_STATUS and not self.status:
             return EINVAL
-        if self.readonly and (kind == COMMAND_WRITE or kind == COMMAND_TRIM or kind == COMMAND_ZERO):
+        if self.readonly and kind in (COMMAND_WRITE, COMMAND_TRIM, COMMAND_ZERO):
             return EPERM
         if command.length == 0 or (command.offset | command.length) & (self.smallest - 1):
             return EINVAL

@@ -2,7 +2,7 @@
 """The replies of one connection: in the order in which commands end, many in one call."""
 
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memset
 from membuf.bus.nbd._command cimport (
     CHUNK_DATA, CHUNK_ERROR, CHUNK_STATUS, COMMAND_READ, COMMAND_STATUS, COMMAND_WRITE, COMMANDS,

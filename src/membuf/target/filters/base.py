@@ -111,11 +111,10 @@ class Passed(Packet):
         """What to send to the lower target: what it made, and each further time another like it."""
         if self._sent:
             self.lower.release()
-            self.lower = (
-                target.make_irp_packet(self.irp)
-                if self.irp is not None
-                else target.make_control_packet(self.control)
-            )
+            if self.irp is not None:
+                self.lower = target.make_irp_packet(self.irp)
+            elif self.control is not None:
+                self.lower = target.make_control_packet(self.control)
         self._sent = True
         return self.lower
 
