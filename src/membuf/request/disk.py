@@ -237,7 +237,8 @@ def _operate(
     result: Any = ()
     for result in work:
         if isinstance(result, CoroutineType):
-            return _awaited(request, ranges[0], result, work)
+            first = cast("Awaitable[object]", result)
+            return _awaited(request, ranges[0], first, work)
     _answer(request, ranges[0], result)
     return None
 

@@ -24,8 +24,7 @@ from membuf.mdl._system cimport Exporter
 from membuf.target._gate cimport Gate
 from membuf.target._operation cimport (
     OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Hold, Operation, exact_size, hold_address,
-    hold_drop,
-    hold_size, hold_take, operation_run,
+    hold_drop, hold_size, hold_take, operation_run,
 )
 
 from membuf.request.buffers import resolve
