@@ -85,12 +85,21 @@ def stream_offset(name: str, offset: int) -> MembufError:
 def unaligned(
     name: str, offset: int, length: int, address: int, offset_alignment: int, memory_alignment: int
 ) -> MembufError:
-    """A direct transfer that the device would refuse with EINVAL."""
+    """A transfer that is no whole number of blocks, or that direct I/O refuses with EINVAL."""
+    if memory_alignment == 1:
+        message = (
+            f"{name} has blocks of {offset_alignment} bytes; got offset {offset}, length {length}: "
+            "transfer whole blocks"
+        )
+    else:
+        message = (
+            f"direct I/O on {name} needs offset and length in multiples of {offset_alignment} and "
+            f"memory at a multiple of {memory_alignment}; got offset {offset}, length {length}, "
+            f"address {address:#x}: use memory aligned to {memory_alignment}, or open it without "
+            "direct=True"
+        )
     return InvalidParameterError(
-        f"direct I/O on {name} needs offset and length in multiples of {offset_alignment} and "
-        f"memory at a multiple of {memory_alignment}; got offset {offset}, length {length}, "
-        f"address {address:#x}: use memory aligned to {memory_alignment}, or open it without "
-        f"direct=True",
+        message,
         operands={
             "offset": offset,
             "length": length,
