@@ -78,9 +78,11 @@ tsan: .venv-test/.tools ## C tests under ThreadSanitizer
 	tools/native-tests build/native-tsan -Db_sanitize=thread
 
 .PHONY: fuzz
-fuzz: .venv-test/.tools ## libFuzzer on the C core, FUZZ_SECONDS a target
+fuzz: .venv-test/.membuf ## libFuzzer on the C core and on the NBD protocol, FUZZ_SECONDS a target
 	tools/system-packages check
+	$(TOOLS)/pip install -q --group fuzz
 	tools/fuzz build/fuzz $(FUZZ_SECONDS)
+	tools/fuzz-protocol build/fuzz-protocol $(FUZZ_SECONDS)
 
 .PHONY: test-threads
 test-threads: .venv-test/.membuf ## build without liburing; the tests of targets, on threads
