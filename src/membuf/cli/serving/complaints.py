@@ -26,7 +26,12 @@ class Complaints:
         self._voice, self._owns = voice, owns
 
     def tell(self, error: BaseException) -> None:
-        """Tell of one."""
+        """Tell of one; of a group, of each that is in it."""
+        parts: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+        if parts:
+            for part in parts:
+                self.tell(part)
+            return
         lines = "".join(traceback.format_exception(error)) if self._voice.verbose else ""
         self._voice.error(line_of(error), place_of(error, self._owns), lines)
 

@@ -142,7 +142,7 @@ class Driver:
             return self._call(function)
         self._check_no_settings(f"{self.name} has no function open(**settings)")
         if "device" in names:
-            return self._checked(names["device"], "`device`")
+            return self._checked(names["device"], f"`device` of {self.name}")
         return self._only_one(names)
 
     def _from_module(self) -> Any:
@@ -170,9 +170,7 @@ class Driver:
     def _checked(self, found: object, what: str) -> object:
         if isinstance(found, Device | Target):
             return found
-        raise _unusable(
-            f"{what} of {self.name} is {found!r}", "make it a membuf.Disk, Device or Target"
-        )
+        raise _unusable(f"{what} is {found!r}", "make it a membuf.Disk, Device or Target")
 
     def _only_one(self, names: Mapping[str, object]) -> object:
         found = {
@@ -219,7 +217,7 @@ class Driver:
     def _failure(self, error: BaseException) -> CommandError:
         if isinstance(error, CommandError):
             return error
-        if isinstance(error, FileNotFoundError) and _is_path(error, self.name):
+        if isinstance(error, OSError) and _is_path(error, self.name):
             return _unusable(f"cannot open {self.name}: {error.strerror}")
         if isinstance(error, OSError | ValueError | MembufError):
             return _unusable(f"{self.name}: {words_of(error)}")

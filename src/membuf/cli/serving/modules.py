@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +24,14 @@ class Modules:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._others = frozenset(sys.modules)
+        self._blamed: set[Path] = set()
         if str(self._folder) not in sys.path:
             sys.path.insert(0, str(self._folder))
 
     def owns(self, path: str) -> bool:
         """Whether a file is one of the driver's."""
         try:
-            below = Path(path).resolve().relative_to(self._folder)
+            below = (Path(path).parent.resolve() / Path(path).name).relative_to(self._folder)
         except (ValueError, OSError):
             return False
         return not any(part in _NOT_THE_DRIVERS for part in below.parts)
@@ -37,7 +39,7 @@ class Modules:
     def files(self) -> dict[Path, tuple[int, int, int] | None]:
         """Its files, each with what changes when it does: None for one that is gone."""
         files = {Path(module.__file__ or "") for module in self._loaded().values()}
-        return {path: _state(path) for path in files}
+        return {path: _state(path) for path in files | self._blamed}
 
     def run_file(self, path: Path) -> ModuleType:
         """Run a file as a module."""
@@ -65,11 +67,15 @@ class Modules:
         keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            # It may be mended where it is wrong: in a file that the old ones do not know.
+            self._blamed = {path for path in files_in(error) if self.owns(str(path))}
             for name in self._loaded():
                 del sys.modules[name]
             sys.modules.update(old)
             raise
+        else:
+            self._blamed = set()
         finally:
             sys.dont_write_bytecode = keeps
 
@@ -85,6 +91,18 @@ class Modules:
             return False
         path = getattr(module, "__file__", None)
         return isinstance(path, str) and self.owns(path)
+
+
+def files_in(error: BaseException | None) -> set[Path]:
+    """The files that an exception, and what caused it, passed through or tells of."""
+    found: set[Path] = set()
+    while error is not None:
+        if isinstance(error, SyntaxError) and error.filename:
+            found.add(Path(error.filename))
+        frames = traceback.walk_tb(error.__traceback__)
+        found |= {Path(frame.f_code.co_filename) for frame, _ in frames}
+        error = error.__cause__
+    return found
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

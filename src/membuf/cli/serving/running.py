@@ -243,7 +243,7 @@ class Running:
             self._voice.tick()
             files = self._driver.files() if self._job.watch else loaded
             # What has not changed between two looks is not in the middle of being written.
-            changed = files != loaded and files == seen and None not in files.values()
+            changed = files != loaded and files == seen
             seen = files
             if changed or self._hang_up.is_set():
                 self._hang_up.clear()
