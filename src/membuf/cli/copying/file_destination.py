@@ -16,7 +16,7 @@ from membuf.bus.file import Access
 from membuf.cli.copying.destination import Destination, refuse_protected, refuse_too_small
 from membuf.cli.copying.file_source import file_under, has_page_cache
 from membuf.cli.copying.job import Job
-from membuf.cli.copying.naming import Place
+from membuf.cli.copying.naming import Place, hint_of
 from membuf.cli.copying.source import Source
 from membuf.cli.copying.staging import StagedFile
 from membuf.cli.copying.writeback import WriteBehind
@@ -203,7 +203,9 @@ def _new_file(
         permissions = _permissions(source) if existing is None else existing.st_mode & 0o777
         staged = StagedFile(path, existing, permissions)
     except OSError as error:
-        raise unusable(f"cannot create {place.name}", error) from error
+        failure = unusable(f"cannot create {place.name}", error)
+        failure.hint = hint_of(place) if failure.errno == errno.ENOENT else ""
+        raise failure from error
     with contextlib.closing(staged):
         uri = place.uri(staged.path)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from membuf.base.errors import MembufError
 from membuf.bus import FileTarget, open_target
 from membuf.cli.copying.job import Job
-from membuf.cli.copying.naming import Place
+from membuf.cli.copying.naming import Place, hint_of
 from membuf.cli.copying.source import Source, lowest
 from membuf.cli.failure import CommandError, ExitCode, unusable
 from membuf.target.target import Target
@@ -83,7 +84,9 @@ def open_file_source(job: Job, place: Place) -> Iterator[FileSource]:
             direct = job.direct and has_page_cache(Path(place.rest).stat().st_mode)
             target = open_target(place.uri(), access="read", direct=direct, engine=job.engine)
     except (OSError, MembufError) as error:
-        raise unusable(f"cannot open {place.name}", error) from error
+        failure = unusable(f"cannot open {place.name}", error)
+        failure.hint = hint_of(place) if failure.errno == errno.ENOENT else ""
+        raise failure from error
     with target:
         yield FileSource(place, target)
 

@@ -41,4 +41,4 @@ class Landed:
             return f"nothing was written to {name}"
         if not self.end:
             return f"{name} holds no more than parts of the copy"
-        return f"{name} holds the first {self.end} bytes of the copy, and parts behind them"
+        return f"{name} holds the first {self.end} bytes of the copy, and maybe parts behind them"

@@ -92,14 +92,35 @@ def place_of(text: str, *, output: bool = False) -> Place:
     return Place(text, filters, text[: len(text) - len(f"{scheme}:{rest}")], scheme, rest)
 
 
-def _is_uri(text: str) -> bool:
-    if ":" not in text:
-        return False
+def hint_of(place: Place) -> str:
+    """What to say of a path that is not there: it may have been meant as a URI.
+
+    >>> hint_of(place_of("rma:64MiB"))
+    'it is taken for a path: URIs begin with device:, fd:, file:, ...'
+    >>> hint_of(place_of("disk.img")), hint_of(place_of("./rma:64MiB"))
+    ('', '')
+    """
+    before, colon, _ = _without_options(place.rest).partition(":")
+    words = [word.replace("-", "") for word in before.split("+")]
+    if not colon or place.prefix or not all(word.isalnum() for word in words):
+        return ""
+    schemes = ", ".join(f"{scheme}:" for scheme in sorted(_openers))
+    filters = ", ".join(sorted(_filters))
+    return f"it is taken for a path: URIs begin with {schemes}; or with a filter: {filters}"
+
+
+def _without_options(text: str) -> str:
     bare, before = text, ""
     while bare != before:
         bare, before = _OPTIONS.sub("", bare), bare
+    return bare
+
+
+def _is_uri(text: str) -> bool:
+    if ":" not in text:
+        return False
     try:
-        layers, scheme, _ = parse(bare, _with_plus())
+        layers, scheme, _ = parse(_without_options(text), _with_plus())
     except InvalidParameterError:
         return False
     return scheme in _openers and all(layer.name in _filters for layer in layers)

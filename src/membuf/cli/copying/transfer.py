@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 from membuf.base.errors import MembufError
 from membuf.cli.copying.load import Load
 from membuf.cli.failure import CommandError, ExitCode, system_failure
 from membuf.target.target import Target
 
-IO_URING = "io_uring"
+IO_URING: Final = "io_uring"
+
+_PLACE: Final = re.compile(
+    r"\A\w+ of (?:.*?, )?\d+ bytes at offset \d+(?: of .*?, after \d+ bytes)?: "
+)
+"""How a target's words begin, where they are about a transfer."""
 
 
 def read(target: Target, load: Load, start: int, length: int, offset: int | None) -> int:
@@ -60,13 +66,16 @@ def failed(what: str, error: Exception, offset: int) -> CommandError:
 def told(what: str, error: Exception, offset: int | None) -> CommandError:
     """The same in the target's own words, which say more than an error number can.
 
-    >>> print(told("cannot read disk", OSError(32, "the connection was lost"), 4096))
+    >>> words = "read of disk, 512 bytes at offset 4096: the connection was lost"
+    >>> print(told("cannot read disk", OSError(32, words), 4096))
     cannot read disk at offset 4096: the connection was lost
     """
     if several := _several(error):
         return _lowest(told, what, several)
     if not isinstance(error, OSError | MembufError):
         raise error
+    if offset is not None:
+        offset += int(getattr(error, "done", 0))
     where = "" if offset is None else f" at offset {offset}"
     code, number, words = ExitCode.FAILED, None, str(error)
     if isinstance(error, OSError):
@@ -74,6 +83,8 @@ def told(what: str, error: Exception, offset: int | None) -> CommandError:
         # A server that is gone is no reader of a pipe that went away.
         if system_failure(what, error).code == ExitCode.FULL:
             code = ExitCode.FULL
+    # Where it is, and of what, is said already.
+    words = _PLACE.sub("", words, count=1)
     return CommandError(f"{what}{where}: {words}", code, offset=offset, number=number)
 
 
