@@ -1,12 +1,14 @@
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
+from typing_extensions import disjoint_base
+
 from membuf._native import Memory
 from membuf.bus.nbd._command import Buffers, Command, Counters
 from membuf.bus.nbd._replies import Replies
 from membuf.request.irp import Irp
 
-class Owner(Protocol):
+class _Owner(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def watch_writing(self, yes: bool) -> None: ...
@@ -17,10 +19,11 @@ class Owner(Protocol):
     def over(self, reason: str) -> None: ...
     def ended(self) -> None: ...
 
+@disjoint_base
 class Channel(Replies):
     def __new__(
         cls,
-        owner: Owner,
+        owner: _Owner,
         fd: int,
         thread: int,
         submit: Callable[[Irp], None],

@@ -1,11 +1,15 @@
 from typing import Self, final
 
+from typing_extensions import disjoint_base
+
 from membuf.request.irp import Irp
 
+@disjoint_base
 class Buffers:
     def __new__(cls, tag: str) -> Self: ...
     def delete(self) -> None: ...
 
+@disjoint_base
 class Counters:
     def __new__(cls) -> Self: ...
     bytes_read: int
@@ -15,6 +19,7 @@ class Counters:
     peak_in_flight: int
     def of_command(self, kind: int) -> int: ...
 
+@disjoint_base
 class Home: ...
 
 @final

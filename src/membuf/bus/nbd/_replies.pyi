@@ -1,5 +1,8 @@
+from typing_extensions import disjoint_base
+
 from membuf.bus.nbd._command import Command, Home
 
+@disjoint_base
 class Replies(Home):
     progress: int
     @property
