@@ -1,3 +1,5 @@
+import asyncio
+
 import membuf
 from membuf.testing.durability import LostWriteError, check_power_cuts
 
@@ -8,15 +10,18 @@ def write_back(lower, *, forgetful=False):
     block = 512
     disk = membuf.Disk(size=lower.size, block_size=block)
     dirty = {}
+    one_flush = asyncio.Lock()  # of two at once, the older could be the later to arrive
 
     @disk.on_read
     async def read(request):
         data = bytearray(request.length)
+        starts = range(0, request.length, block)
+        # Before the wait: a flush meanwhile takes it away from here.
+        kept = {start: dirty.get(request.offset + start) for start in starts}
         await lower.read_async(data, request.offset)
-        for start in range(0, request.length, block):
-            kept = dirty.get(request.offset + start)
-            if kept is not None:
-                data[start : start + block] = kept
+        for start in starts:
+            if kept[start] is not None:
+                data[start : start + block] = kept[start]
         request.output_memory().copy_from(data)
         request.complete(information=request.length)
 
@@ -31,10 +36,11 @@ def write_back(lower, *, forgetful=False):
     @disk.on_flush
     async def flush(request):
         try:
-            for offset, kept in list(dirty.items()):
-                await lower.write_async(kept, offset)
-                if dirty.get(offset) is kept:  # and was not written again meanwhile
-                    del dirty[offset]
+            async with one_flush:
+                for offset, kept in list(dirty.items()):
+                    await lower.write_async(kept, offset)
+                    if dirty.get(offset) is kept:  # and was not written again meanwhile
+                        del dirty[offset]
             if not forgetful:
                 await lower.flush_async()
         except membuf.MembufError as error:
