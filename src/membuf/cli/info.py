@@ -143,7 +143,7 @@ def _sections(finding: Finding) -> list[tuple[str, list[tuple[str, str]]]]:
         sections[0][1].pop()
     for export in finding.exports:
         name = printable(export["name"])
-        title = f"export {name!r}" if export["name"] else "the default export"
+        title = f"export '{name}'" if export["name"] else "the default export"
         sections.append((title, _facts_of_export(export)))
     if finding.map is not None:
         sections[-1][1].append(_data(finding.map))
@@ -178,7 +178,7 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("access", "read and write" if figures["writable"] else "read-only"),
     ]
     if figures.get("stream"):
-        return [*facts, ("size", "none: it is a stream")]
+        return [*facts, ("size", "none: it is read as a stream")]
     alignment = figures["offset_alignment"]
     facts.insert(1, ("size", _size(figures["size"])))
     facts.append(("alignment", "any" if alignment == 1 else f"{alignment} bytes"))

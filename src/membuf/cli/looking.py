@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ LISTED: Final = 1000
 """Extents of a map."""
 _COUNTED: Final = 100_000
 """Extents that are looked at for the sums of data and holes."""
+_IS_READ_ONLY: Final = 0x125E  # BLKROGET
 _NBD: Final = ("nbd", "nbds", "nbd+unix", "nbds+unix")
 
 CAN: Final = {
@@ -254,8 +256,14 @@ def _look_at_target(text: str, name: Name) -> Finding:
     uri = text if text != name.rest else f"file:{text}"
     with open_target(uri, **options) as target:
         bottom = _bottom(target)
+        try:
+            size = target.size
+        except MembufError:
+            raise
+        except OSError:  # a file as those in /proc, whose length nobody knows
+            return Finding(name=text, kind="file", figures={"stream": True, "writable": False})
         figures: dict[str, Any] = {
-            "size": target.size,
+            "size": size,
             "writable": _is_writable(name, bottom),
             "filters": [layer.name for layer in name.layers],
             "offset_alignment": target.offset_alignment,
@@ -289,12 +297,18 @@ def _kind(name: Name, bottom: Target) -> str:
 
 
 def _is_writable(name: Name, bottom: Target) -> bool:
-    if name.scheme == "file":  # which was opened to be read
-        return os.access(name.rest, os.W_OK)
+    if name.scheme == "file" and isinstance(bottom, FileTarget):  # which was opened to be read
+        return os.access(name.rest, os.W_OK) and not _is_write_protected(bottom.fileno())
     if name.scheme in _NBD:
         info: ExportInfo = getattr(bottom, "info")  # noqa: B009 - its class loads much
         return info.writable
     return bool(getattr(bottom, "writable", True))
+
+
+def _is_write_protected(fd: int) -> bool:
+    if not stat.S_ISBLK(os.fstat(fd).st_mode):
+        return False
+    return any(fcntl.ioctl(fd, _IS_READ_ONLY, bytes(4)))
 
 
 def _direct(path: str) -> dict[str, int] | None:

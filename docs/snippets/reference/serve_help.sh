@@ -1,0 +1,1 @@
+membuf serve --help
