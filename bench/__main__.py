@@ -31,12 +31,16 @@ def main(
     processes: Annotated[int | None, typer.Option(help="of each group; 5 if not given")] = None,
     json_to: Annotated[Path | None, typer.Option("--json", help="file; - prints only JSON")] = None,
     write: Annotated[
-        bool, typer.Option(help="fill the tables of README and docs, draw the plot")
+        bool,
+        typer.Option(
+            help="fill the tables of README and docs, draw the plot; other groups' "
+            "rows stay as they were"
+        ),
     ] = False,
     folder: Annotated[Path, typer.Option(help="on the disk to measure")] = ROOT / "build",
 ) -> None:
     """Measure membuf beside its peers and show every row with its bar, goal and verdict."""
-    names = _chosen(only, write)
+    names = _chosen(only)
     here = machine()
     console = Console(stderr=json_to == Path("-"))
     if here.load > BUSY * here.cores and not quick:
@@ -55,14 +59,12 @@ def main(
         _write(results, here)
 
 
-def _chosen(only: list[str] | None, write: bool) -> list[str]:
+def _chosen(only: list[str] | None) -> list[str]:
     unknown = set(only or ()) - MODULES.keys()
     if unknown:
         raise typer.BadParameter(
             f"no such group: {', '.join(unknown)}; there are {', '.join(MODULES)}"
         )
-    if only and write:
-        raise typer.BadParameter("--write replaces the whole table: it needs every group")
     return [name for name in MODULES if not only or name in only]
 
 
@@ -96,9 +98,11 @@ def _document(results: list[GroupResult], here: Machine, settings: Settings) -> 
 
 def _write(results: list[GroupResult], here: Machine) -> None:
     for page, brief in PAGES.items():
-        markdown.put_between_markers(page, markdown.table(results, here, brief=brief))
-    curves = next(group.curves for group in results if group.curves)
-    plot.draw(PLOT, curves, "allocate and free one block, nothing else alive")
+        new = markdown.table(results, here, brief=brief)
+        markdown.put_between_markers(page, markdown.merged(markdown.between_markers(page), new))
+    for group in results:
+        if group.curves:
+            plot.draw(PLOT, group.curves, "allocate and free one block, nothing else alive")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,31 @@ def _line(texts: Iterable[str]) -> str:
     return "| " + " | ".join(texts) + " |"
 
 
+def merged(old: str, new: str) -> str:
+    """A table with the groups of a newer one in place of its own, and those it has not at its end."""
+    head, groups = _sections(new)
+    _, kept = _sections(old)
+    return head + "".join((kept | groups).values())
+
+
+def _sections(text: str) -> tuple[str, dict[str, str]]:
+    """What stands before the first group of a table, and the lines of each group by its title."""
+    head, groups, title = "", dict[str, str](), ""
+    for line in text.splitlines(keepends=True):
+        if line.startswith("| **"):
+            title = line
+        if title:
+            groups[title] = groups.get(title, "") + line
+        else:
+            head += line
+    return head, groups
+
+
+def between_markers(path: Path) -> str:
+    """What stands between the markers of a file; see `put_between_markers`."""
+    return path.read_text().partition(f"{BEGIN}\n")[2].partition(END)[0]
+
+
 def put_between_markers(path: Path, text: str) -> None:
     """Replaces what stands between the markers of a file.
 

@@ -349,3 +349,12 @@ def test_every_hot_path_has_a_recorded_count() -> None:
     recorded = json.loads(RECORDED.read_text())["instructions"]
     assert set(recorded) == set(HOT_PATHS) - {NOTHING}
     assert all(count > 0 for count in recorded.values())
+
+
+def test_groups_that_were_measured_again_replace_their_rows_only() -> None:
+    old = "then\n\n| what |\n| --- |\n| **A** |\n| a1 |\n| a2 |\n| **B** |\n| b1 |\n"
+    new = "now\n\n| what |\n| --- |\n| **B** |\n| b2 |\n| **C** |\n| c1 |\n"
+    assert markdown.merged(old, new) == (
+        "now\n\n| what |\n| --- |\n| **A** |\n| a1 |\n| a2 |\n| **B** |\n| b2 |\n| **C** |\n| c1 |\n"
+    )
+    assert markdown.merged("", new) == new
