@@ -53,7 +53,7 @@ def _line(texts: Iterable[str]) -> str:
 
 
 def merged(old: str, new: str) -> str:
-    """A table with the groups of a newer one in place of its own, and those it has not at its end."""
+    """A table with the groups of a newer one: in place of its own, or at its end."""
     head, groups = _sections(new)
     _, kept = _sections(old)
     return head + "".join((kept | groups).values())
