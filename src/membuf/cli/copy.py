@@ -96,7 +96,7 @@ CONNECTIONS: Final = typer.Option(
     min=1,
     max=64,
     show_default=False,
-    help="Connections to an NBD server, where it lets several see the same.  [default: 4]",
+    help="Connections to an NBD server that lets several see the same; 4 unless told.",
 )
 DIRECT: Final = typer.Option("--direct", help="Bypass the page cache (O_DIRECT).")
 SPARSE: Final = typer.Option(
