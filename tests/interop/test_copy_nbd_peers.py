@@ -128,6 +128,8 @@ def test_qemu_nbd_with_a_raw_image(image: Path, tmp_path: Path, way: tuple[str, 
     assert (tmp_path / "disk").read_bytes() == image.read_bytes()
     assert (tmp_path / "ours").read_bytes() == image.read_bytes()
     assert (tmp_path / "theirs").read_bytes() == image.read_bytes()
+    if not way:
+        assert extents(tmp_path / "ours") == extents(image)
 
 
 def test_qemu_nbd_with_a_qcow2_image(image: Path, tmp_path: Path) -> None:
@@ -152,6 +154,52 @@ def test_from_one_server_to_another(image: Path, tmp_path: Path) -> None:
 
 
 # ---- what servers may not have -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "connections"),
+    [
+        (["--filter=noparallel", "memory", SIZE], 4),
+        (["--filter=multi-conn", "memory", SIZE, "multi-conn-mode=disable"], 1),
+        (["--filter=nozero", "memory", SIZE], 4),
+        (["--filter=noextents", "memory", SIZE], 4),
+        (["--no-sr", "memory", SIZE], 4),
+        (["--filter=blocksize-policy", "memory", SIZE, "blocksize-minimum=4096",
+          "blocksize-maximum=65536", "blocksize-error-policy=error"], 4),
+    ],
+)  # fmt: skip
+def test_a_server_with_less(
+    image: Path, tmp_path: Path, arguments: list[object], connections: int
+) -> None:
+    with ended(nbdkit(tmp_path, *arguments)) as peer:
+        result = copied("--verify", image, peer.uri)
+        assert result["connections"]["destination"] == connections
+        assert result["durable"]
+        copied(peer.uri, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == image.read_bytes()
+
+
+def test_a_server_that_takes_no_writes(image: Path, tmp_path: Path) -> None:
+    with ended(nbdkit(tmp_path, "-r", "memory", SIZE)) as peer:
+        assert "read-only" in refused(3, image, peer.uri).lower()
+
+
+def test_a_server_that_is_too_small(image: Path, tmp_path: Path) -> None:
+    with ended(nbdkit(tmp_path, "memory", SIZE // 2)) as peer:
+        assert f"{SIZE // 2} bytes" in refused(5, image, peer.uri)
+
+
+def test_a_server_that_is_full(image: Path, tmp_path: Path) -> None:
+    failing = ("--filter=error", "memory", SIZE, "error-pwrite=ENOSPC", "error-rate=100%")
+    with ended(nbdkit(tmp_path, *failing)) as peer:
+        assert "No space left on device" in refused(5, image, peer.uri)
+
+
+def test_a_server_that_cannot_read(tmp_path: Path) -> None:
+    failing = ("--filter=error", "memory", SIZE, "error-pread=EIO", "error-rate=100%")
+    with ended(nbdkit(tmp_path, *failing)) as peer:
+        assert "cannot read" in refused(1, "--no-sparse", peer.uri, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_a_server_without_a_flush(image: Path, tmp_path: Path) -> None:

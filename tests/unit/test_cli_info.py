@@ -160,9 +160,19 @@ def test_what_has_no_size(tmp_path: Path, kind: str, words: str) -> None:
 
 
 def test_a_file_that_takes_no_writes(image: Path) -> None:
+    image.chmod(0o444)
+    if os.geteuid() != 0:  # whom nobody lends a device
+        assert facts(info(image))["access"] == "read-only"
+        return
     with loop_device(image) as device:
         subprocess.run(["blockdev", "--setro", device], check=True)
-        assert facts(info(device))["access"] == "read-only"
+        try:
+            assert facts(info(device))["access"] == "read-only"
+        finally:  # or whoever has the device next could not write
+            subprocess.run(["blockdev", "--setrw", device], check=True)
+
+
+def test_a_file_whose_length_nobody_knows() -> None:
     assert facts(info("/proc/version"))["size"] == "none: it is read as a stream"
 
 

@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import random
 import re
-import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 import membuf
-from membuf.bus.nbd import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = (
@@ -124,28 +122,6 @@ def test_a_setting_that_there_is_not_is_refused(name: str) -> None:
     module = load(name)
     with pytest.raises((TypeError, ValueError), match="colour"):
         module.open(colour="red", **({"below": "null:1MiB"} if name == "retry_filter" else {}))
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("ram_disk", {"size": "1MiB"}),
-        ("retry_filter", {"below": "error(rate=20%,seed=2)+ram:1MiB", "tries": "9"}),
-    ],
-)
-def test_it_is_served(name: str, settings: dict[str, str], tmp_path: Path) -> None:
-    served = load(name).open(**settings)
-    uri = f"nbd+unix:///?socket={tmp_path / 'socket'}"
-    commands = ("write -P 7 4000 70000", "read -P 7 4000 70000", "flush", "write -z 8192 4096")
-    commands += ("read -P 0 8192 4096", "discard 65536 65536", "read -P 0 131072 65536")
-    with Server(served, uri):
-        done = subprocess.run(
-            ["qemu-io", "-f", "raw", *(word for c in commands for word in ("-c", c)), uri],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "failed" not in done.stdout.lower() + done.stderr.lower()
-    (served.delete if isinstance(served, membuf.Disk) else served.close)()
 
 
 def test_the_model_sees_a_disk_that_loses_a_byte() -> None:

@@ -173,8 +173,6 @@ def command(
     from membuf.cli.serving.running import run
 
     uri = _uri(nbd, export)
-    if socket_mode is not None and uri.socket is None:
-        raise _wrong("--socket-mode", f"{nbd} has no socket in the file system")
     uri, secured = _secured(uri, tls, tls_certificates, verify_clients=tls_verify_clients)
     job = Job(
         driver=driver,
@@ -182,7 +180,7 @@ def command(
         settings=_settings(settings or []),
         readonly=read_only,
         tls=secured,
-        permissions=0o600 if socket_mode is None else socket_mode,
+        permissions=_permissions(uri, socket_mode),
         threads=threads,
         watch=reload,
         connections=max_connections,
@@ -210,6 +208,14 @@ def _uri(text: str, export: str | None) -> NbdUri:
     if uri.export not in ("", export):
         raise _wrong("--export", f"{text} names the export {uri.export!r} already")
     return replace(uri, export=export)
+
+
+def _permissions(uri: NbdUri, mode: int | None) -> int:
+    if mode is None:
+        return 0o600
+    if uri.socket is None:
+        raise _wrong("--socket-mode", f"{uri} has no socket in the file system")
+    return mode
 
 
 def _settings(pairs: list[tuple[str, str]]) -> dict[str, str]:

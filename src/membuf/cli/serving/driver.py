@@ -42,7 +42,6 @@ class Driver:
         name: what the command line calls it.
         settings: for its `open`.
         readonly: whether it is opened for reading only.
-        verbose: whether failures come with what Python knows of them.
 
     Raises:
         CommandError: the name is none of a driver, or settings are given that nobody takes.
@@ -137,7 +136,7 @@ class Driver:
         path = Path(self.name).absolute()
         module: ModuleType = self._guarded(self._modules.run_file, path)
         names = module.__dict__
-        function: object = names.get("open")
+        function: Any = names.get("open")
         if callable(function):
             return self._call(function)
         self._check_no_settings(f"{self.name} has no function open(**settings)")
