@@ -80,5 +80,8 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(.*\.)?(AbstractEventLoop|Bytes|Dispatch|Event|H|Handler|Kind|MdlLike|Mode|OnFile)",
     ),
+    (r"py:.*", r"(.*\.)?(Access|F|Make|Served)"),
+    # What disks and NBD are made of.
+    (r"py:.*", r"(.*\.)?(nbd\.protocol\.(Command|Flag)|Export|Fleet|Random|StoreTarget)"),
     (r"py:.*", r"(.*\.)?(array|EvtProgramDma|MdlFlags|Program|Steps)"),
 ]

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import membuf
 from membuf.base.errors import MembufError
-from membuf.bus.nbd import Limits, parse_uri
+from membuf.bus.nbd import ServerLimits, parse_uri
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.client import greeting
 from membuf.bus.nbd.client.wires import LostError
@@ -196,7 +196,7 @@ class Transmission:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._disk = membuf.open_target(f"ram:{SIZE}")
-        limits = Limits(
+        limits = ServerLimits(
             requests=16, bytes=1 << 18, request_bytes=1 << 16, handshake_seconds=20.0
         )  # fmt: skip
         self._shared = Shared(limits, None, 0)

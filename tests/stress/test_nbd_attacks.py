@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import membuf
-from membuf.bus.nbd import Limits, Server
+from membuf.bus.nbd import Server, ServerLimits
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.protocol import Command, Option
 from tests.nbd import (
@@ -150,7 +150,7 @@ def test_no_offset_and_length_wraps(kind: int) -> None:
 
 
 def test_a_write_that_is_longer_than_allowed_is_passed_over_in_pieces() -> None:
-    limits = Limits(request_bytes=65536, bytes=65536)
+    limits = ServerLimits(request_bytes=65536, bytes=65536)
     with attacked(limits=limits) as server, Client(server.uri) as client:
         client.go()
         for offset in (0, SIZE - 1, (1 << 64) - 1):
@@ -171,7 +171,7 @@ def test_a_write_of_four_gigabytes_takes_no_memory() -> None:
 
 
 def test_who_never_reads_takes_bounded_memory_and_is_dropped() -> None:
-    limits = Limits(stall_seconds=2.0, bytes=4 << 20, requests=64)
+    limits = ServerLimits(stall_seconds=2.0, bytes=4 << 20, requests=64)
     with attacked(limits=limits) as server, Client(server.uri, receive_buffer=4096) as client:
         client.go()
         client.sock.setblocking(False)
@@ -191,7 +191,7 @@ def test_who_never_reads_takes_bounded_memory_and_is_dropped() -> None:
 
 
 def test_who_reads_slowly_but_reads_is_not_dropped() -> None:
-    limits = Limits(stall_seconds=1.5)
+    limits = ServerLimits(stall_seconds=1.5)
     with attacked(limits=limits) as server, Client(server.uri, receive_buffer=4096) as client:
         client.go()
         cookies = [client.begin(READ, 0, MIB // 2) for _ in range(4)]
@@ -206,7 +206,7 @@ def test_who_reads_slowly_but_reads_is_not_dropped() -> None:
 
 def test_who_leaves_a_command_half_sent_is_dropped_and_who_is_idle_is_not() -> None:
     with (
-        attacked(limits=Limits(stall_seconds=1.0)) as server,
+        attacked(limits=ServerLimits(stall_seconds=1.0)) as server,
         Client(server.uri) as half,
         Client(server.uri) as payload,
         Client(server.uri) as idle,
@@ -223,7 +223,7 @@ def test_a_driver_that_is_slow_costs_no_client_its_connection() -> None:
     disk, _ = memory_disk(MIB)
     held: list[Any] = []
     disk.on_read(held.append)
-    limits = Limits(stall_seconds=1.0, requests=4)
+    limits = ServerLimits(stall_seconds=1.0, requests=4)
     with nothing_left(), serving(disk, limits=limits) as server, Client(server.uri) as client:
         client.go()
         cookies = [client.begin(READ, 0, 4) for _ in range(12)]  # more than are begun
@@ -250,7 +250,7 @@ def test_a_handshake_byte_by_byte_is_a_handshake() -> None:
 
 @pytest.mark.parametrize("said", [b"", b"\0\0\0\3", handshake()[:-1]])
 def test_a_handshake_that_does_not_end_is_ended(said: bytes) -> None:
-    limits = Limits(handshake_seconds=0.3)
+    limits = ServerLimits(handshake_seconds=0.3)
     with attacked(limits=limits) as server, Client(server.uri) as client:
         client.send(said)
         assert client.hung_up
@@ -301,7 +301,7 @@ def resident() -> int:
 @without_sanitizer
 @pytest.mark.usefixtures("many_files")
 def test_a_thousand_idle_connections_cost_little() -> None:
-    with contextlib.ExitStack() as stack, attacked(limits=Limits(connections=1100)) as server:
+    with contextlib.ExitStack() as stack, attacked(limits=ServerLimits(connections=1100)) as server:
         clients = stack.enter_context(contextlib.ExitStack())
         for _ in range(20):  # what is made once
             clients.enter_context(Client(server.uri)).go()
@@ -319,7 +319,7 @@ def test_a_thousand_idle_connections_cost_little() -> None:
 
 
 def test_who_comes_when_there_are_enough_is_turned_away() -> None:
-    with attacked(limits=Limits(connections=8)) as server:
+    with attacked(limits=ServerLimits(connections=8)) as server:
         with contextlib.ExitStack() as stack:
             for _ in range(8):
                 stack.enter_context(Client(server.uri)).go()
@@ -349,7 +349,7 @@ def test_thousands_of_commands_in_one_segment() -> None:
             assert (done.cookie, done.error) == (number, 0)
             assert done.data == (PATTERN[number : number + 8] if reads else b"")
         sender.join()
-        assert server.statistics().peak_in_flight <= Limits().requests
+        assert server.statistics().peak_in_flight <= ServerLimits().requests
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
@@ -483,7 +483,7 @@ def readonly_server() -> Iterator[Server]:
     """A server whose disk no mutation can change."""
     with membuf.open_target(f"ram:{SIZE}") as disk:
         disk.write(PATTERN, 0)
-        limits = Limits(request_bytes=1 << 20)
+        limits = ServerLimits(request_bytes=1 << 20)
         with serving(disk, readonly=True, limits=limits) as server:
             yield server
 

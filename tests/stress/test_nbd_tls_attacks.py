@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import membuf
-from membuf.bus.nbd import Limits, Server
+from membuf.bus.nbd import Server, ServerLimits
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.protocol import Command, Option, Reply
 from membuf.bus.nbd.tls import TlsServer
@@ -43,7 +43,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(certificates: Path) -> Iterator[Server]:
     """A server that requires TLS."""
     tls = TlsServer(str(certificates))
-    limits = Limits(stall_seconds=2.0, requests=64, bytes=4 << 20, handshake_seconds=5.0)
+    limits = ServerLimits(stall_seconds=2.0, requests=64, bytes=4 << 20, handshake_seconds=5.0)
     with membuf.open_target("ram:1MiB") as disk:
         disk.write(PATTERN, 0)
         with nothing_left(), serving(disk, tls=tls, limits=limits) as one:

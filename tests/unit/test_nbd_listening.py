@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import membuf
-from membuf.bus.nbd import Limits, NbdUri, Server
+from membuf.bus.nbd import NbdUri, Server, ServerLimits
 from tests.nbd import MIB, Client, eventually, serving
 
 
@@ -93,7 +93,7 @@ def test_a_port_that_is_taken_is_refused(ram: Any) -> None:
 
 
 def test_too_many_clients_are_turned_away(ram: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with serving(ram, limits=Limits(connections=2)) as server:
+    with serving(ram, limits=ServerLimits(connections=2)) as server:
         with Client(server.uri) as one, Client(server.uri) as two, Client(server.uri) as three:
             one.go()
             two.go()

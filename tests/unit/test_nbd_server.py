@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import membuf
-from membuf.bus.nbd import Limits, NbdUri, Server
+from membuf.bus.nbd import NbdUri, Server, ServerLimits
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.protocol import Chunk, Command, Flag, Info, Option, Reply
 from membuf.request.storage import GET_LENGTH
@@ -215,7 +215,7 @@ def test_what_is_no_command_ends_the_connection(client: Client) -> None:
 
 
 def test_a_transfer_that_is_too_long_is_refused_and_passed_over() -> None:
-    limits = Limits(request_bytes=65536)
+    limits = ServerLimits(request_bytes=65536)
     with membuf.open_target("ram:1MiB") as disk, connected(disk, limits=limits) as client:
         assert client.error(READ, 0, 65537) == "EINVAL"
         assert client.error(WRITE, 0, data=b"x" * 300_000) == "EINVAL"
@@ -261,7 +261,10 @@ def test_block_sizes_are_in_order(
     limit: int, block: int, preferred: int, told: tuple[int, int, int]
 ) -> None:
     disk, _ = memory_disk(MIB, block_size=block, preferred_size=preferred)
-    with serving(disk, limits=Limits(request_bytes=limit)) as server, Client(server.uri) as client:
+    with (
+        serving(disk, limits=ServerLimits(request_bytes=limit)) as server,
+        Client(server.uri) as client,
+    ):
         client.greet()
         answers = client.ask(Option.INFO, named(b"", Info.BLOCK_SIZE))
     disk.delete()

@@ -5,6 +5,13 @@ from membuf.testing.durability import LostWriteError, check_power_cuts
 
 
 # driver
+async def write_out(dirty, lower):
+    for offset, kept in list(dirty.items()):
+        await lower.write_async(kept, offset)
+        if dirty.get(offset) is kept:  # and was not written again meanwhile
+            del dirty[offset]
+
+
 def write_back(lower, *, forgetful=False):
     """A disk that keeps what is written to itself until a flush."""
     block = 512
@@ -37,10 +44,7 @@ def write_back(lower, *, forgetful=False):
     async def flush(request):
         try:
             async with one_flush:
-                for offset, kept in list(dirty.items()):
-                    await lower.write_async(kept, offset)
-                    if dirty.get(offset) is kept:  # and was not written again meanwhile
-                        del dirty[offset]
+                await write_out(dirty, lower)
             if not forgetful:
                 await lower.flush_async()
         except membuf.MembufError as error:

@@ -172,8 +172,7 @@ def command(
     from membuf.cli.serving.job import Job
     from membuf.cli.serving.running import run
 
-    uri = _uri(nbd, export)
-    uri, secured = _secured(uri, tls, tls_certificates, verify_clients=tls_verify_clients)
+    uri, secured = _secured(_uri(nbd, export), tls, tls_certificates, verify=tls_verify_clients)
     job = Job(
         driver=driver,
         uri=uri,
@@ -228,7 +227,7 @@ def _settings(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _secured(
-    uri: NbdUri, mode: Tls | None, certificates: Path | None, *, verify_clients: bool
+    uri: NbdUri, mode: Tls | None, certificates: Path | None, *, verify: bool
 ) -> tuple[NbdUri, TlsServer | None]:
     """What clients are to connect to, and how the server secures it."""
     from dataclasses import replace
@@ -243,7 +242,7 @@ def _secured(
         )
     folder = certificates or (None if uri.tls_certificates is None else Path(uri.tls_certificates))
     if mode is Tls.OFF:
-        if certificates is not None or verify_clients:
+        if certificates is not None or verify:
             option = "--tls-verify-clients" if certificates is None else "--tls-certificates"
             raise _wrong(option, "for TLS say nbds in place of nbd, or --tls allow")
         return uri, None
@@ -254,7 +253,7 @@ def _secured(
     if mode is Tls.REQUIRE or uri.tls:
         authority = (folder / AUTHORITY).exists()
         uri = replace(uri, tls=True, tls_certificates=str(folder) if authority else None)
-    return uri, TlsServer(str(folder), verify_clients, require=mode is Tls.REQUIRE)
+    return uri, TlsServer(str(folder), verify, require=mode is Tls.REQUIRE)
 
 
 def _wrong(option: str, why: str) -> typer.BadParameter:

@@ -11,16 +11,16 @@ if _typing.TYPE_CHECKING:
     from membuf.bus.nbd.client.asking import describe, list_exports
     from membuf.bus.nbd.client.greeting import ExportInfo
     from membuf.bus.nbd.client.target import NbdTarget
-    from membuf.bus.nbd.server.limits import Limits
+    from membuf.bus.nbd.server.limits import ServerLimits
     from membuf.bus.nbd.server.server import Server, ServerStatistics
     from membuf.bus.nbd.tls import TlsServer
 
 __all__ = [
     "ExportInfo",
-    "Limits",
     "NbdTarget",
     "NbdUri",
     "Server",
+    "ServerLimits",
     "ServerStatistics",
     "TlsServer",
     "describe",
@@ -30,7 +30,7 @@ __all__ = [
 
 _LATER: _typing.Final = {
     "ExportInfo": "membuf.bus.nbd.client.greeting",
-    "Limits": "membuf.bus.nbd.server.limits",
+    "ServerLimits": "membuf.bus.nbd.server.limits",
     "NbdTarget": "membuf.bus.nbd.client.target",
     "Server": "membuf.bus.nbd.server.server",
     "ServerStatistics": "membuf.bus.nbd.server.server",

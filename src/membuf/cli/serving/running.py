@@ -22,7 +22,7 @@ from typing import Final
 
 from membuf.base.errors import MembufError
 from membuf.bus.nbd.server.export import Export
-from membuf.bus.nbd.server.limits import Limits
+from membuf.bus.nbd.server.limits import ServerLimits
 from membuf.cli.failure import CommandError, ExitCode, Interrupted
 from membuf.cli.serving.complaints import Complaints
 from membuf.cli.serving.driver import Driver, Served, close
@@ -154,7 +154,7 @@ class Running:
 
     async def _serve(self, served: Served) -> int:
         job = self._job
-        limits = Limits(connections=job.connections, stall_seconds=job.stall_seconds)
+        limits = ServerLimits(connections=job.connections, stall_seconds=job.stall_seconds)
         attending = asyncio.create_task(self._attend(self._driver.files()))
         try:
             self._server = server = DriverServer(

@@ -69,7 +69,7 @@ class ExportInfo:
 
     name: str
     size: int | None = None
-    flags: Flag = NO_FLAGS
+    flags: Flag
     description: str = ""
     minimum_block: int = 1
     preferred_block: int = 4096
@@ -267,7 +267,7 @@ b'220 mail': Protocol error
             info = yield from self._export_name(export)
         elif opening:
             yield _option(Option.ABORT)
-        info = info or ExportInfo(name=export)
+        info = info or ExportInfo(name=export, flags=NO_FLAGS)
         names = tuple(name for _, name in contexts)
         return replace(info, contexts=names, structured=self._structured)
 
@@ -282,7 +282,7 @@ b'220 mail': Protocol error
         asked = (Info.NAME, Info.DESCRIPTION, Info.BLOCK_SIZE)
         pieces = b"".join(_U16.pack(piece) for piece in asked)
         yield _option(option, _sized(export) + _U16.pack(len(asked)) + pieces)
-        info = ExportInfo(name=export)
+        info = ExportInfo(name=export, flags=NO_FLAGS)
         for kind, data in (yield from self._replies(option)):
             if kind == Reply.ERR_UNSUP:
                 raise UnsupportedError

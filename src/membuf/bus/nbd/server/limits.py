@@ -8,7 +8,7 @@ from membuf.base.errors import InvalidParameterError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ServerLimits:
     """What clients may take; who wants more waits or is dropped, and costs nobody else.
 
     Attributes:
@@ -19,7 +19,7 @@ class Limits:
         handshake_seconds: for the negotiation.
         stall_seconds: how long a client may leave a command half sent, or its replies untaken.
 
-    >>> Limits(connections=8).requests
+    >>> ServerLimits(connections=8).requests
     256
     """
 

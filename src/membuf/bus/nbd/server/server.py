@@ -26,7 +26,7 @@ from membuf.bus.nbd._command import Buffers, Counters
 from membuf.bus.nbd.protocol import LARGEST_NAME, Command
 from membuf.bus.nbd.server.connection import Connection
 from membuf.bus.nbd.server.export import Export, Served, open_export
-from membuf.bus.nbd.server.limits import Limits
+from membuf.bus.nbd.server.limits import ServerLimits
 from membuf.bus.nbd.server.listening import PERMISSIONS, Listener
 from membuf.bus.nbd.server.workers import Workers
 from membuf.bus.nbd.uri import NbdUri, parse_uri
@@ -99,7 +99,7 @@ class Shared:
         draining: whether no further command is taken.
     """
 
-    def __init__(self, limits: Limits, tls: TlsServer | None, threads: int) -> None:
+    def __init__(self, limits: ServerLimits, tls: TlsServer | None, threads: int) -> None:
         self.exports: dict[str, Export] = {}
         self.limits = limits
         self.tls_mode = "off"
@@ -164,7 +164,7 @@ class Server:
         *,
         readonly: bool = False,
         tls: TlsServer | None = None,
-        limits: Limits | None = None,
+        limits: ServerLimits | None = None,
         threads: int = 0,
         permissions: int = PERMISSIONS,
     ) -> None:
@@ -172,7 +172,7 @@ class Server:
         self._targets = _by_name(targets, self._given.export)
         self._readonly = readonly
         self._permissions = permissions
-        self._shared = Shared(limits or Limits(), tls, threads)
+        self._shared = Shared(limits or ServerLimits(), tls, threads)
         self._connections: set[Connection] = set()
         self._tasks: dict[asyncio.Task[None], Connection] = {}
         self._total = self._refused = 0
