@@ -15,8 +15,6 @@ from typing import Any
 import pytest
 
 import membuf
-from membuf.bus import registry
-from membuf.cli.serving.driver import SCHEMES
 from tests.cli import COMMAND, MIB, patched, start
 from tests.cli import membuf as run_membuf
 from tests.serving import EXAMPLES, serving
@@ -186,14 +184,6 @@ def read(request):
         assert read(server.uri) == b"bbbb"
         for other in others:
             other.join()
-
-
-def test_every_scheme_is_known_without_loading_what_it_opens() -> None:
-    with_tests = set(registry._openers)
-    fresh = patched(
-        "import membuf.bus; from membuf.bus import registry; print(*registry._openers)", "--version"
-    )
-    assert set(fresh.stdout.split("\n")[0].split()) == set(SCHEMES) <= with_tests
 
 
 # ---- how it is served ----------------------------------------------------------------------------

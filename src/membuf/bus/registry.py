@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from membuf.base.errors import InvalidParameterError
-from membuf.bus.names import Layer, parse
+from membuf.bus.names import Layer, Name, parse
 from membuf.target.filters import Filter
 from membuf.target.target import Target
 
@@ -72,6 +72,36 @@ def _same(one: type, other: type) -> bool:
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
+def schemes() -> list[str]:
+    """The schemes that there are, in alphabetical order.
+
+    >>> {"file", "nbd", "ram"}.issubset(schemes())
+    True
+    """
+    return sorted(_openers)
+
+
+def filter_names() -> list[str]:
+    """The names of the filters that there are, in alphabetical order.
+
+    >>> {"cow", "delay", "error"}.issubset(filter_names())
+    True
+    """
+    return sorted(_filters)
+
+
+def parse_name(uri: str) -> Name:
+    """Take a name apart as `open_target` does; whether there is such a scheme is not asked.
+
+    Raises:
+        InvalidParameterError: a filter's options are not written as they are to be.
+
+    >>> parse_name("log+nbd+unix:///disk?socket=s").scheme
+    'nbd+unix'
+    """
+    return parse(uri, [scheme for scheme in _openers if "+" in scheme])
+
+
 def open_target(uri: str, **options: Any) -> Target:
     """Open a target by its name; it is started.
 
@@ -105,10 +135,10 @@ def open_target(uri: str, **options: Any) -> Target:
     ...     target.lower.name
     '/dev/null'
     """
-    name = parse(uri, [scheme for scheme in _openers if "+" in scheme])
+    name = parse_name(uri)
     opener = _openers.get(name.scheme)
     if opener is None:
-        known = ", ".join(f"{scheme}:" for scheme in sorted(_openers))
+        known = ", ".join(f"{scheme}:" for scheme in schemes())
         raise InvalidParameterError(
             f"a target is named SCHEME:REST with a scheme among {known}, and filters before it as "
             f"in delay+error(rate=0.1)+file:disk.img; got {uri!r}"
@@ -129,7 +159,7 @@ def _maker(layer: Layer, uri: str) -> Callable[..., Filter]:
     """What puts a filter over a target, with its options read."""
     kind = _filters.get(layer.name)
     if kind is None:
-        known = ", ".join(sorted(_filters))
+        known = ", ".join(filter_names())
         raise InvalidParameterError(
             f"there is no filter {layer.name!r} in {uri!r}; there are {known}"
         )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from membuf.base.errors import InvalidParameterError, MembufError
-from membuf.bus import FileTarget, NullTarget, RamTarget, open_target
-from membuf.bus.names import Name, parse
+from membuf.bus import FileTarget, NullTarget, RamTarget
+from membuf.bus.names import Name
+from membuf.bus.registry import open_target, parse_name, schemes
 from membuf.cli.failure import CommandError, ExitCode
-from membuf.cli.serving.driver import SCHEMES
 from membuf.cli.serving.mistakes import words_of
 from membuf.request.storage import Extent
 from membuf.target.target import Target
@@ -124,10 +124,10 @@ def look(text: str, *, maps: bool, seconds: float) -> Finding:
         CommandError: the name is none, or nothing is there.
     """
     try:
-        name = parse(text, SCHEMES)
+        name = parse_name(text)
     except InvalidParameterError as error:
         raise CommandError(words_of(error), ExitCode.USAGE) from error
-    if name.scheme not in SCHEMES:
+    if name.scheme not in schemes():
         if name.scheme and not Path(text).exists():
             raise _no_name(text)
         name = Name((), "file", text)
@@ -153,7 +153,7 @@ def look(text: str, *, maps: bool, seconds: float) -> Finding:
 
 
 def _no_name(text: str) -> CommandError:
-    known = ", ".join(f"{scheme}:" for scheme in SCHEMES)
+    known = ", ".join(f"{scheme}:" for scheme in schemes())
     return CommandError(
         f"{text!r} is no target's name and no file",
         ExitCode.USAGE,

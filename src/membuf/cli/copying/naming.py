@@ -1,15 +1,12 @@
 """What SRC and DST name: a standard stream, a path, or any target by its URI."""
 
-# pyright: reportPrivateUsage=false
-# The registry has no other way to say what it knows.
 from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
 
 from membuf.base.errors import InvalidParameterError
-from membuf.bus.names import parse
-from membuf.bus.registry import _filters, _openers
+from membuf.bus.registry import filter_names, parse_name, schemes
 from membuf.cli.copying.job import STANDARD_STREAM
 from membuf.cli.failure import CommandError, ExitCode
 
@@ -85,7 +82,7 @@ def place_of(text: str, *, output: bool = False) -> Place:
     if not _is_uri(text):
         return Place(text, (), "", "file", text)
     try:
-        layers, scheme, rest = parse(text, _with_plus())
+        layers, scheme, rest = parse_name(text)
     except InvalidParameterError as error:
         raise CommandError(f"cannot open {text}: {error}", ExitCode.USAGE) from error
     filters = tuple(layer.name for layer in layers)
@@ -104,9 +101,9 @@ def hint_of(place: Place) -> str:
     words = [word.replace("-", "") for word in before.split("+")]
     if not colon or place.prefix or not all(word.isalnum() for word in words):
         return ""
-    schemes = ", ".join(f"{scheme}:" for scheme in sorted(_openers))
-    filters = ", ".join(sorted(_filters))
-    return f"it is taken for a path: URIs begin with {schemes}; or with a filter: {filters}"
+    known = ", ".join(f"{scheme}:" for scheme in schemes())
+    filters = ", ".join(filter_names())
+    return f"it is taken for a path: URIs begin with {known}; or with a filter: {filters}"
 
 
 def _without_options(text: str) -> str:
@@ -120,11 +117,8 @@ def _is_uri(text: str) -> bool:
     if ":" not in text:
         return False
     try:
-        layers, scheme, _ = parse(_without_options(text), _with_plus())
+        layers, scheme, _ = parse_name(_without_options(text))
     except InvalidParameterError:
         return False
-    return scheme in _openers and all(layer.name in _filters for layer in layers)
-
-
-def _with_plus() -> list[str]:
-    return [scheme for scheme in _openers if "+" in scheme]
+    filters = filter_names()
+    return scheme in schemes() and all(layer.name in filters for layer in layers)

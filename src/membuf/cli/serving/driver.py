@@ -16,18 +16,12 @@ from types import ModuleType
 from typing import Any, Final
 
 from membuf.base.errors import MembufError
-from membuf.bus import open_target
-from membuf.bus.names import parse
+from membuf.bus.registry import open_target, parse_name, schemes
 from membuf.cli.failure import CommandError, ExitCode
 from membuf.cli.serving.mistakes import line_of, place_of, words_of
 from membuf.cli.serving.modules import Modules
 from membuf.request.device import Device
 from membuf.target.target import Target
-
-SCHEMES: Final = (
-    "device", "fd", "file", "nbd", "nbd+unix", "nbds", "nbds+unix", "null", "ram",
-)  # fmt: skip
-"""Of targets' names; a driver can bring further ones, but only for targets that it opens."""
 
 _ATTRIBUTE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FORMS: Final = "a Python file, module:attribute, or a target's name as in ram:64MiB"
@@ -115,7 +109,7 @@ class Driver:
     # ---- targets --------------------------------------------------------------------------------
 
     def _open_target(self) -> Target:
-        scheme = parse(self.name, SCHEMES).scheme
+        scheme = parse_name(self.name).scheme
         chooses = self._readonly and scheme not in ("ram", "null", "device", "fd")
         try:
             return open_target(self.name, **({"access": "read"} if chooses else {}))
@@ -229,7 +223,7 @@ class Driver:
 
 def _is_target(name: str) -> bool:
     try:
-        return parse(name, [one for one in SCHEMES if "+" in one]).scheme in SCHEMES
+        return parse_name(name).scheme in schemes()
     except MembufError as error:
         raise CommandError(words_of(error), ExitCode.USAGE) from error
 
