@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import membuf
-from tests.cli import COMMAND, MIB, patched, start
+from tests.cli import COMMAND, MIB, start
 from tests.cli import membuf as run_membuf
 from tests.serving import EXAMPLES, serving
 
