@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The main job on real data: make a disk image, copy it, verify it, race it against dd.
+"""The main job on real data: make a disk image, copy it, serve it, race it against dd.
 
 Run by `make demo`, or by hand where `membuf` is installed: `examples/demo.py [--size 1GiB]`.
 It needs mke2fs, e2fsck and debugfs (Debian package e2fsprogs), and no root. Everything it makes is
@@ -55,6 +55,7 @@ def main() -> int:
         make_image(size)
         result = copy_image()
         verify()
+        serve()
         race()
         who_held_memory(result)
     except subprocess.CalledProcessError as error:
@@ -126,6 +127,25 @@ def verify() -> None:
     if not filecmp.cmp(FOLDER / "README.md", ROOT / "README.md", shallow=False):
         raise SystemExit("the README in the copied file system is not ours")
     console.print("  [green]✔[/] debugfs: README.md, taken out of the copy, is this project's")
+
+
+def serve() -> None:
+    """Have a disk written in Python hold the image, and bring it back."""
+    headline("Through a disk written in Python, over NBD")
+    driver, uri = ROOT / "examples" / "ram_disk.py", f"nbd+unix:///?socket={FOLDER}/ram.sock"
+    command = ["membuf", "serve", f"{driver}", "--set", f"size={IMAGE.stat().st_size}"]
+    console.print(f"  [dim]$[/] [green]{escape(' '.join([*command, '--nbd', uri]))} &[/]")
+    server = subprocess.Popen([*command, "--nbd", uri, "--quiet"])
+    try:
+        while not (FOLDER / "ram.sock").exists() and server.poll() is None:
+            time.sleep(0.02)
+        shown("membuf", "copy", IMAGE, uri)
+        answered("membuf", "copy", "--quiet", uri, COPY)
+        answered("cmp", IMAGE, COPY)
+    finally:
+        server.terminate()
+        server.wait()
+    console.print("  [green]✔[/] copied back, cmp: not a byte differs")
 
 
 def race() -> None:
