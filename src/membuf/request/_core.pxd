@@ -17,15 +17,16 @@ cdef extern from "membuf_native.h":
     ctypedef class membuf._native.Object [object membuf_object]:
         pass
 
-cdef extern from "Python.h":
-    ctypedef void *PyThread_type_lock
+cdef extern from "pthread.h":
+    ctypedef struct pthread_mutex_t:
+        pass
 
 
 cdef const membuf_api *core
 
 
 cdef class Lock:
-    cdef PyThread_type_lock lock
+    cdef pthread_mutex_t lock
     cdef bint held
 
     cdef void take(self) noexcept

@@ -14,13 +14,12 @@ from cpython.pycapsule cimport PyCapsule_Import
 from membuf.request.completion import RequestType
 
 
-cdef extern from "Python.h":
-    int NOWAIT_LOCK
-    int WAIT_LOCK
-    PyThread_type_lock PyThread_allocate_lock()
-    void PyThread_free_lock(PyThread_type_lock)
-    int PyThread_acquire_lock(PyThread_type_lock, int) nogil
-    void PyThread_release_lock(PyThread_type_lock) nogil
+cdef extern from "pthread.h":
+    int pthread_mutex_init(pthread_mutex_t *, void *)
+    int pthread_mutex_destroy(pthread_mutex_t *)
+    int pthread_mutex_trylock(pthread_mutex_t *)
+    int pthread_mutex_lock(pthread_mutex_t *) nogil
+    int pthread_mutex_unlock(pthread_mutex_t *)
 
 cdef extern from *:
     """
@@ -85,24 +84,23 @@ cdef class Lock:
     A mutual exclusion for a few instructions: as threading's, and native code takes it cheaply.
     """
 
+    # A lock of Python's asks for the time before it tries: as long as a request may take elsewhere.
     def __cinit__(self):
-        self.lock = PyThread_allocate_lock()
-        if self.lock == NULL:
+        if pthread_mutex_init(&self.lock, NULL) != 0:
             raise MemoryError
 
     def __dealloc__(self):
-        if self.lock != NULL:
-            PyThread_free_lock(self.lock)
+        pthread_mutex_destroy(&self.lock)
 
     cdef void take(self) noexcept:
-        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+        if pthread_mutex_trylock(&self.lock) != 0:
             with nogil:
-                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+                pthread_mutex_lock(&self.lock)
         self.held = True
 
     cdef void leave(self) noexcept:
         self.held = False
-        PyThread_release_lock(self.lock)
+        pthread_mutex_unlock(&self.lock)
 
     def __enter__(self):
         self.take()

@@ -42,6 +42,8 @@ log: Final = logging.getLogger("membuf.nbd")
 
 _LOOK_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = 0.25
+_UNSENT: Final = 1 << 20
+"""Bytes of replies that the system may hold for a client; it may allow for less."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NAMES: Final = {
     Command.READ: "read",
@@ -291,6 +293,8 @@ class Server:
                 self._back_off(listening, error)
             return
         client.setblocking(False)
+        with contextlib.suppress(OSError):  # it is gone already: reading will tell
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
         if len(self._connections) >= self._shared.limits.connections:
             self._refused += 1
             log.warning("a client is refused: there are %d", len(self._connections))
