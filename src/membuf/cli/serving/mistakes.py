@@ -56,6 +56,7 @@ def place_of(error: BaseException, mine: Callable[[str], bool]) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(error.filename)}:{error.lineno}"
     frames = [(frame.f_code.co_filename, line) for frame, line in _frames(error)]
+    frames = [(path, line) for path, line in frames if not path.endswith(".pyx")]  # of the library
     for chosen in (mine, _is_outside):
         for path, line in reversed(frames):
             if chosen(path):
