@@ -59,7 +59,8 @@ class Stubs:
             entries |= read_stub(path.read_text())
             inside = path.relative_to(root).with_suffix("").parts
             module = importlib.import_module(".".join((name, *inside)))
-            natives |= {id(value): value for value in vars(module).values() if _is_code(value)}
+            mine = [value for value in vars(module).values() if _is_code_of(value, module.__name__)]
+            natives |= {id(value): value for value in mine}
         return cls(entries, natives)
 
     def describes(self, value: Any) -> bool:
@@ -106,6 +107,10 @@ def read_stub(text: str) -> dict[str, Entry]:
         elif isinstance(node, ast.ClassDef):
             entries.setdefault(node.name, Entry("()", ""))
             for inner in node.body:
+                if isinstance(inner, ast.AnnAssign):
+                    entries[f"{node.name}.{ast.unparse(inner.target)}"] = Entry(
+                        "", ast.unparse(inner.annotation)
+                    )
                 if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
                     entry = _entry(inner, bound=not _has_decorator(inner, "staticmethod"))
                     entries[f"{node.name}.{inner.name}"] = entry
@@ -141,8 +146,10 @@ def _is_extension(stub: Path) -> bool:
     return any(stub.with_suffix(suffix).exists() for suffix in EXTENSION_SUFFIXES)
 
 
-def _is_code(value: object) -> bool:
-    """Whether a stub must know it: exceptions are written in Python and only used in C."""
+def _is_code_of(value: object, module: str) -> bool:
+    """Whether a module's stub must know it: exceptions are written in Python, only used in C."""
+    if getattr(value, "__module__", None) != module:
+        return False
     if inspect.isclass(value):
         return not issubclass(value, BaseException)
     return inspect.isroutine(value)

@@ -1,7 +1,7 @@
 """What a disk is asked besides reading and writing: control codes, and their bytes' layout.
 
 The codes and structures are those of the public headers, so that a driver that answers them there
-is a disk here, and a target that takes them is asked in the same way whatever it is.
+is a disk here, and a target that takes them is asked in the same way whatever it is. ::
 
     GET_LENGTH   IOCTL_DISK_GET_LENGTH_INFO               out: u64 bytes
     IS_WRITABLE  IOCTL_DISK_IS_WRITABLE                   MEDIA_WRITE_PROTECTED where it is not

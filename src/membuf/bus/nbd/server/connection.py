@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -47,7 +50,7 @@ class Connection:
         self._handle: Handle | None = None
         self._channel: Channel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._seen = 0
+        self._seen = (0, 0)
         self._stalled_for = 0.0
         self._reading = False
         self.peer = peer
@@ -171,12 +174,21 @@ class Connection:
         channel = self._channel
         if channel is None or channel.closed:
             return
-        if not channel.waits or channel.progress != self._seen:
-            self._seen, self._stalled_for = channel.progress, 0.0
+        seen = (channel.progress, self._unsent())
+        if not channel.waits or seen != self._seen:
+            self._seen, self._stalled_for = seen, 0.0
             return
         self._stalled_for += seconds
         if self._stalled_for >= self._shared.limits.stall_seconds:
             self.over(f"the client has stood still for {self._stalled_for:.0f} s")
+
+    def _unsent(self) -> int:
+        """Bytes that the system holds for the client; it takes more only when most are gone."""
+        try:
+            answer = fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4))
+        except OSError:  # it is gone: reading will tell
+            return 0
+        return int.from_bytes(answer, sys.byteorder)
 
     def drain(self) -> None:
         """Take no further command, and end when all are answered."""
