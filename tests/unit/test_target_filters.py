@@ -22,6 +22,7 @@ from membuf.target import Target
 from membuf.target.filters import Cow, Delay, Error, Filter, Pause, Send, Stats, Steps, Transfer
 from membuf.testing.expecting import Told
 from tests.engines import ENGINES
+from tests.nbd import eventually
 
 CONTENT = bytes(range(256)) * 64
 
@@ -348,6 +349,34 @@ def test_checksum_finds_what_was_changed_below(opened: Any, image: Path) -> None
         target.read(bytearray(4096), 0)
     target.write(b"part", 1100)
     assert target.read(bytearray(4096), 0) == 4096
+
+
+def test_checksum_does_not_know_which_of_two_writes_came_last() -> None:
+    store, held = bytearray(512), list[Any]()
+    disk = membuf.Disk("held", size=512)
+    disk.on_write(held.append)
+
+    @disk.on_read
+    def read(request: Any) -> None:
+        request.output_memory().copy_from(store)
+        request.complete(information=512)
+
+    with membuf.open_target("checksum(block=512)+device:held") as target:
+        writers = [
+            threading.Thread(target=target.write, args=(bytes([fill]) * 512, 0)) for fill in (1, 2)
+        ]
+        for count, writer in enumerate(writers, 1):
+            writer.start()
+            eventually(lambda count=count: len(held) == count)
+        # The second arrives first, and is told of last.
+        for request in reversed(held):
+            request.input_memory().copy_to(store)
+        for request, writer in zip(held, writers, strict=True):
+            request.complete(information=512)
+            writer.join()
+        assert target.read(bytearray(512), 0) == 512
+        assert store == b"\1" * 512
+    disk.delete()
 
 
 def test_checksum_is_silent_where_writes_meet_reads(opened: Any) -> None:

@@ -28,7 +28,8 @@ class Checksum(Filter):
     """Keeps a checksum of every block that is written whole, and verifies it when it is read whole.
 
     The sums are kept in memory while the target is open. A block that is written in part is not
-    known any more, and one that is written during a read is not verified by it.
+    known any more, nor is one that several writes had at once; and one that is written during a read
+    is not verified by it.
 
     Args:
         lower: the target below.
@@ -61,6 +62,8 @@ class Checksum(Filter):
         # Of a block, a list of its own sum: another write puts another list there.
         self._sums: dict[int, list[int]] = {}
         self._writers: Counter[int] = Counter()
+        self._met: set[int] = set()
+        """Blocks with several writes on their way: which of them comes last, nobody knows."""
 
     def steps(self, transfer: Transfer) -> Steps:
         """Send it on; take the sums of a write, verify those of a read."""
@@ -94,6 +97,8 @@ class Checksum(Filter):
         with self._lock:
             for block in touched:
                 self._sums.pop(block, None)
+                if self._writers[block]:
+                    self._met.add(block)
                 self._writers[block] += 1
         written = 0
         try:
@@ -105,14 +110,14 @@ class Checksum(Filter):
 
     def _end_write(self, touched: range, sums: dict[int, int]) -> None:
         for block in touched:
-            alone = self._writers[block] == 1
             self._writers[block] -= 1
-            if not self._writers[block]:
-                del self._writers[block]
-            if alone and block in sums:
+            if self._writers[block]:
+                continue
+            del self._writers[block]
+            if block in self._met:
+                self._met.discard(block)
+            elif block in sums:
                 self._sums[block] = [sums[block]]
-            elif not alone:
-                self._sums.pop(block, None)
 
     def _read(self, transfer: Transfer) -> Steps:
         with self._lock:
