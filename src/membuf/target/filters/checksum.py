@@ -28,8 +28,8 @@ class Checksum(Filter):
     """Keeps a checksum of every block that is written whole, and verifies it when it is read whole.
 
     The sums are kept in memory while the target is open. A block that is written in part is not
-    known any more, nor is one that several writes had at once; and one that is written during a read
-    is not verified by it.
+    known any more, nor is one that several writes had at once. One that is written during a read is
+    not verified by it.
 
     Args:
         lower: the target below.
