@@ -127,7 +127,8 @@ cdef class Channel(Replies):
     cdef readonly bint draining
 
     def __cinit__(
-        self, owner, int fd, unsigned long thread, submit, Buffers buffers, Counters counters, *,
+        self, owner, int fd, unsigned long thread, submit, Buffers buffers not None,
+        Counters counters not None, *,
         attach, tls, uint64_t size, uint32_t smallest, uint32_t largest, bint readonly,
         bint structured, bint status, bint write_through, bint clear, file, int depth,
         Py_ssize_t most_commands, size_t most_bytes

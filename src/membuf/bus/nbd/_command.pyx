@@ -102,6 +102,8 @@ cdef class Command:
     def __call__(self, irp):
         """The packet has come back; called on any thread."""
         cdef Home home = self.home
+        if home is None:
+            raise RuntimeError("the command is no connection's")
         if PyThread_get_thread_ident() == home.thread:
             home.ended_here(self)
         else:

@@ -84,6 +84,8 @@ cdef class Replies(Home):
             error: the error on the wire, or 0.
             status: what a block status answers: context and runs.
         """
+        if self.counters is None:
+            raise RuntimeError("these are no connection's replies")
         if error:
             self.fail(command, error)
         elif status is not None and not command.answered:

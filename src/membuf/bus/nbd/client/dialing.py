@@ -107,15 +107,18 @@ class Dialer:
             now = time.monotonic()
             # One that does not answer leaves the others their share of the time.
             self._deadline = now + (end - now) / (len(addresses) - tried)
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock: socket.socket | None = None
             try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
                 sock.setblocking(False)
                 self._reach(sock, address)
             except OSError as error:
-                sock.close()
+                if sock is not None:
+                    sock.close()
                 failed = error
             except BaseException:
-                sock.close()
+                if sock is not None:
+                    sock.close()
                 raise
             else:
                 self._deadline = end
@@ -130,9 +133,10 @@ class Dialer:
             return
         try:
             found = socket.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:
+            words = getattr(error, "strerror", None) or str(error)
             raise from_errno(
-                errno.EHOSTUNREACH, f"there is no such NBD server, {error.strerror}", uri.place
+                errno.EHOSTUNREACH, f"there is no such NBD server, {words}", uri.place
             ) from error
         for family, _, _, _, address in found:
             yield family, address

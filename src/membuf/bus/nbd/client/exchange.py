@@ -84,6 +84,7 @@ class Exchange:
         "gone",
         "length",
         "link",
+        "losses",
         "mark",
         "offset",
     )
@@ -101,7 +102,7 @@ class Exchange:
         self._private: bytes | None = None
         self.flight: Flight | None = None
         self.link: Link | None = None
-        self.cookie = self.attempts = self.mark = self.gone = 0
+        self.cookie = self.attempts = self.mark = self.losses = self.gone = 0
         self.detached = False
         self.coverage: Coverage | None = None
         self.extents: list[tuple[int, int]] | None = None

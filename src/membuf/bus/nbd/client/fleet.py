@@ -39,12 +39,13 @@ class History:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._written = self._durable = 0
+        self._written = self._durable = self._losses = 0
         self._lost = False
 
     def mark(self, exchange: Exchange) -> None:
         """A flush is about to be sent: it covers what was acknowledged before."""
-        exchange.mark = self._written
+        with self._lock:
+            exchange.mark, exchange.losses = self._written, self._losses
 
     def done(self, exchange: Exchange) -> None:
         """The server has acknowledged a command."""
@@ -53,6 +54,10 @@ class History:
                 self._written += 1
         elif exchange.command is Command.FLUSH:
             with self._lock:
+                if self._lost and exchange.losses != self._losses:
+                    self._lost = False
+                    exchange.fail(errno.EIO, self.WORDS)
+                    return
                 self._durable = max(self._durable, exchange.mark)
 
     def lose(self, *, reported: bool) -> bool:
@@ -66,6 +71,7 @@ class History:
                 return False
             self._durable = self._written
             self._lost = not reported
+            self._losses += 1
             return True
 
     def take_lost(self) -> bool:
@@ -206,8 +212,6 @@ class Fleet:
         else:
             self._next = turn = (self._next + 1) % len(links)
             exchange.link = min(links[turn:] + links[:turn], key=_load)
-        if exchange.command is Command.FLUSH:
-            self.history.mark(exchange)
 
     def submit(self, exchange: Exchange) -> None:
         """Send a command that has a connection; where all are gone, it has failed."""

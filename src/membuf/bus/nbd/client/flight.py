@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import threading
 from _thread import allocate_lock
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Outcome = tuple[int, MembufError | None]
 """The count of bytes, and a warning where it is not all."""
 
-Plan = Generator[list["Exchange"], None, Outcome]
+Plan = Generator[list["Exchange"], None, Outcome | Callable[[], Outcome]]
 
 
 class Flight:
@@ -112,6 +112,8 @@ class Flight:
             if exchange.error is not None:
                 break
             self._done += exchange.length if self._packet.length else 0
+        if self._claimed:
+            return
         if failed is None:
             self._go_on()
         elif self._claim():
@@ -124,9 +126,13 @@ class Flight:
             while not exchanges:
                 exchanges = next(self._plan)
         except StopIteration as stop:
-            done, warning = stop.value
-            if self._claim():
-                self._end(done, warning, 0)
+            if self._claim():  # from here on nobody else ends it: its memory may be written
+                try:
+                    done, warning = stop.value() if callable(stop.value) else stop.value
+                except Exception as error:  # noqa: BLE001 - whoever waits is told in any case
+                    self._end(0, _failure_of(error))
+                else:
+                    self._end(done, warning, 0)
             return
         except Exception as error:  # noqa: BLE001 - whoever waits is told in any case
             if self._claim():

@@ -26,6 +26,8 @@ from membuf.bus.nbd.protocol import Flag, Info, Option, Reply
 MOST_REPLIES: Final = 100_000
 """To one option: a list of exports has one for each."""
 LARGEST_REPLY: Final = 65536
+MOST_BYTES: Final = 64 << 20
+"""Of all replies to one option."""
 LARGEST_BLOCK: Final = 65536
 """The largest minimum block size that a server may have."""
 
@@ -352,8 +354,12 @@ b'220 mail': Protocol error
     def _replies(self, option: Option) -> Steps[Iterator[tuple[int, bytes]]]:
         """The replies to an option up to the last one, which is among them if it is an error."""
         found: list[tuple[int, bytes]] = []
+        total = 0
         for _ in range(MOST_REPLIES):
             kind, data = yield from self._reply(option)
+            total += len(data)
+            if total > MOST_BYTES:
+                raise self._wrong(f"more than {MOST_BYTES} bytes of replies to {option.name}")
             if kind == Reply.ACK:
                 return iter(found)
             found.append((kind, data))

@@ -268,7 +268,8 @@ class Link:
 
     def _over(self, exchange: Exchange) -> None:
         """A command's reply has come."""
-        del self._exchanges[exchange.cookie]
+        if self._exchanges.pop(exchange.cookie, None) is None:
+            return  # another connection's end has ended it meanwhile
         exchange.let_go()
         self._lost_since = None
         if exchange.detached:

@@ -19,7 +19,7 @@ from membuf.target.storage import put_answer
 
 if TYPE_CHECKING:
     from membuf.bus.nbd.client.fleet import History
-    from membuf.bus.nbd.client.flight import Plan
+    from membuf.bus.nbd.client.flight import Outcome, Plan
     from membuf.bus.nbd.client.greeting import ExportInfo
     from membuf.request.protocol import Control
 
@@ -113,10 +113,12 @@ class Plans:
 
         A server that does not offer it has nothing that could be lost.
         """
+        flush = Exchange(Command.FLUSH)
+        self._history.mark(flush)  # before the look: what is lost later, its end tells
         if self._history.take_lost():
             raise from_errno(errno.EIO, f"flush of {self._name}: {self._history.WORDS}")
         if self._info.flags & Flag.SEND_FLUSH:
-            yield [Exchange(Command.FLUSH)]
+            yield [flush]
         return 0, None
 
     def _pieces(
@@ -137,7 +139,8 @@ class Plans:
         """Carry out a control request of disks; see `membuf.request.storage`."""
         code, room = control.code, control.output.length
         if code in storage.DESCRIBING:
-            return put_answer(control, storage.describe(self, code, room)), None
+            answer = storage.describe(self, code, room)
+            return lambda: (put_answer(control, answer), None)
         if code not in (storage.TRIM, storage.ZERO, storage.ALLOCATED):
             raise from_status(
                 st.STATUS_INVALID_DEVICE_REQUEST,
@@ -189,15 +192,19 @@ class Plans:
         else:
             extents = yield from self._extents(range, room // _RANGE_BYTES)
         answer, status = storage.allocated_answer(extents, range, room)
-        done = put_answer(control, answer)
-        warning = None
-        if status:
-            warning = from_status(
-                status,
-                f"the answer is longer than its {done} bytes: ask on behind them",
-                {"done": done, "information": done},
-            )
-        return done, warning
+
+        def put() -> Outcome:
+            done = put_answer(control, answer)
+            warning = None
+            if status:
+                warning = from_status(
+                    status,
+                    f"the answer is longer than its {done} bytes: ask on behind them",
+                    {"done": done, "information": done},
+                )
+            return done, warning
+
+        return put
 
     def _extents(self, range: Range, most: int) -> Generator[list[Exchange], None, list[Extent]]:
         """Ask until all of a range is known, or more runs of data than there is room for."""

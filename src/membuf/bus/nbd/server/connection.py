@@ -52,7 +52,7 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = (0, 0)
         self._stalled_for = 0.0
-        self._reading = False
+        self._reading = self._dropped = False
         self.peer = peer
         self.session: Session | None = None
 
@@ -128,7 +128,7 @@ class Connection:
         self._channel = channel = self._make_channel(session, submit, file)
         try:
             self.resume()
-            if self._shared.draining:
+            if self._shared.draining or self._dropped:
                 channel.drain()
             else:
                 channel.readable()  # what came behind the negotiation
@@ -194,6 +194,11 @@ class Connection:
         """Take no further command, and end when all are answered."""
         if self._channel is not None:
             self._channel.drain()
+
+    def drop(self) -> None:
+        """As `drain`, also where it is still being let in."""
+        self._dropped = True
+        self.drain()
 
     # ---- what the channel tells -----------------------------------------------------------------
 

@@ -276,12 +276,17 @@ def _wants_allocation(queries: list[bytes], *, setting: bool) -> bool:
     return not setting and (not queries or b"base:" in queries)
 
 
+def _fit(text: str) -> bytes:
+    """UTF-8 of at most 4096 bytes: a file's name need not be."""
+    return text.encode(errors="replace")[: nbd.LARGEST_NAME].decode(errors="ignore").encode()
+
+
 def _no_piece(_: Export) -> bytes | None:
     return None
 
 
 _PIECES: Final[Mapping[int, Callable[[Export], bytes | None]]] = {
     Info.NAME: lambda export: export.name.encode(),
-    Info.DESCRIPTION: lambda export: export.description.encode() or None,
+    Info.DESCRIPTION: lambda export: _fit(export.description) or None,
     Info.BLOCK_SIZE: lambda export: struct.pack(">III", *export.block_sizes),
 }

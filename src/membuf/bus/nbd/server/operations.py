@@ -66,9 +66,11 @@ class Operations:
     def __init__(self, export: Export, submit: Callable[[Irp], None], file: Any) -> None:
         self._export, self._submit, self._file = export, submit, file
         self._flying: set[Irp] = set()
+        self._cancelled = False
 
     def cancel(self) -> None:
         """Ask who has its packets to end them: nobody waits for them any more."""
+        self._cancelled = True
         for irp in list(self._flying):
             irp.cancel()
 
@@ -191,6 +193,8 @@ class Operations:
 
     async def _send(self, irp: Irp) -> None:
         """Send a packet and await its end; however that is, nobody touches its memory any more."""
+        if self._cancelled:  # the client is gone: nothing further is begun
+            raise from_status(st.STATUS_CANCELLED, f"{irp!r} is not sent: the client is gone")
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
 

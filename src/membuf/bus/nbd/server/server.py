@@ -276,7 +276,7 @@ class Server:
     def drop(self) -> None:
         """End the connections that there are, once what they asked for is answered."""
         for connection in list(self._connections):
-            connection.drain()
+            connection.drop()
 
     async def _open(self, targets: Mapping[str, Served]) -> dict[str, Export]:
         largest = self._shared.limits.request_bytes
