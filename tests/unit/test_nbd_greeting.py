@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 
 import membuf
 from membuf.bus.nbd import protocol as nbd
+from membuf.bus.nbd.client import greeting
 from membuf.bus.nbd.client.exchange import Coverage, Exchange
 from membuf.bus.nbd.client.greeting import Agreement, ExportInfo, Greeting, StartTls, Steps
 from membuf.bus.nbd.client.replies import Landing, Replies
@@ -180,6 +181,13 @@ def test_tls_is_refused_by_either_side() -> None:
     required = HELLO + reply(Option.STRUCTURED_REPLY, Reply.ERR_TLS_REQD)
     with pytest.raises(membuf.AccessDeniedError, match="requires TLS"):
         played(Greeting("here").open(""), required)
+
+
+def test_a_server_does_not_fill_memory_with_its_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(greeting, "MOST_BYTES", 1000)
+    item = reply(Option.LIST, Reply.SERVER, (96).to_bytes(4, "big") + b"x" * 96)
+    with pytest.raises(membuf.MembufError, match="more than 1000 bytes of replies to LIST"):
+        played(Greeting("here").list_exports(), HELLO + NO_EXTRAS + item * 11)
 
 
 def test_lists_can_be_refused() -> None:

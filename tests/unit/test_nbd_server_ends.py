@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 import threading
@@ -16,6 +17,8 @@ import pytest
 import membuf
 from membuf.base import status as st
 from membuf.bus.nbd import Server
+from membuf.bus.nbd._command import Command as NativeCommand
+from membuf.bus.nbd._replies import Replies
 from membuf.bus.nbd.protocol import Command
 from membuf.request.completion import RequestType
 from membuf.request.io_type import BUFFERED, DIRECT, NEITHER
@@ -65,6 +68,33 @@ def ram() -> Iterator[Any]:
     """A disk in memory."""
     with membuf.open_target("ram:1MiB") as one:
         yield one
+
+
+def test_nothing_further_is_begun_for_a_client_that_is_gone() -> None:
+    with membuf.open_target("null:1TiB") as null, serving(null) as server:
+        with Client(server.uri) as client:
+            client.go()
+            for _ in range(8):  # each is thousands of reads
+                client.begin(Command.CACHE, 0, 0xFFFFF000)
+            eventually(lambda: null.statistics().reads > 0)
+        eventually(lambda: server.statistics().in_flight == 0)
+        assert null.statistics().reads < 8 * 4096
+
+
+def test_an_export_whose_name_is_no_text_is_described(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.img"
+    with open(path, "wb") as file:  # noqa: PTH123 - pathlib takes no bytes
+        file.truncate(4096)
+    with membuf.open_target(f"file:{os.fsdecode(path)}") as disk, serving(disk) as server:  # noqa: SIM117
+        with membuf.open_target(str(server.uri)) as seen:
+            assert seen.size == 4096
+
+
+def test_natives_of_no_connection_refuse_to_work() -> None:
+    with pytest.raises(RuntimeError, match="no connection's"):
+        NativeCommand()(None)
+    with pytest.raises(RuntimeError, match="no connection's"):
+        Replies().conclude(NativeCommand(), 5)
 
 
 # ---- stopping ------------------------------------------------------------------------------------
