@@ -102,7 +102,9 @@ class Exchange:
         self._private: bytes | None = None
         self.flight: Flight | None = None
         self.link: Link | None = None
-        self.cookie = self.attempts = self.mark = self.losses = self.gone = 0
+        self.cookie = self.attempts = self.gone = 0
+        self.mark: int = 0
+        self.losses: int = 0
         self.detached = False
         self.coverage: Coverage | None = None
         self.extents: list[tuple[int, int]] | None = None

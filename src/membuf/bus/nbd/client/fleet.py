@@ -39,7 +39,9 @@ class History:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._written = self._durable = self._losses = 0
+        self._written: int = 0
+        self._durable: int = 0
+        self._losses: int = 0
         self._lost = False
 
     def mark(self, exchange: Exchange) -> None:

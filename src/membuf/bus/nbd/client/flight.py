@@ -32,6 +32,11 @@ Outcome = tuple[int, MembufError | None]
 Plan = Generator[list["Exchange"], None, Outcome | Callable[[], Outcome]]
 
 
+def _outcome_of(value: Outcome | Callable[[], Outcome]) -> Outcome:
+    """What a plan came to; some write their answer only when they are asked for it."""
+    return value if isinstance(value, tuple) else value()
+
+
 class Flight:
     """One packet on its way; it stands in for the packet's lane meanwhile.
 
@@ -128,7 +133,7 @@ class Flight:
         except StopIteration as stop:
             if self._claim():  # from here on nobody else ends it: its memory may be written
                 try:
-                    done, warning = stop.value() if callable(stop.value) else stop.value
+                    done, warning = _outcome_of(stop.value)
                 except Exception as error:  # noqa: BLE001 - whoever waits is told in any case
                     self._end(0, _failure_of(error))
                 else:
