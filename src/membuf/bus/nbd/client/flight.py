@@ -10,6 +10,7 @@ import errno
 import threading
 from _thread import allocate_lock
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
 Outcome = tuple[int, MembufError | None]
 """The count of bytes, and a warning where it is not all."""
 
-Plan = Generator[list["Exchange"], None, Outcome | Callable[[], Outcome]]
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An outcome that is written to the packet's memory only once nobody else can end it."""
+
+    put: Callable[[], Outcome]
 
 
-def _outcome_of(value: Outcome | Callable[[], Outcome]) -> Outcome:
-    """What a plan came to; some write their answer only when they are asked for it."""
-    return value if isinstance(value, tuple) else value()
+Plan = Generator[list["Exchange"], None, Outcome | Later]
 
 
 class Flight:
@@ -133,7 +137,10 @@ class Flight:
         except StopIteration as stop:
             if self._claim():  # from here on nobody else ends it: its memory may be written
                 try:
-                    done, warning = _outcome_of(stop.value)
+                    came = stop.value
+                    done, warning = came.put() if isinstance(came, Later) else came
+                        stop.value.put() if isinstance(stop.value, Later) else stop.value
+                    )
                 except Exception as error:  # noqa: BLE001 - whoever waits is told in any case
                     self._end(0, _failure_of(error))
                 else:

@@ -10,6 +10,7 @@ from membuf.base import status as st
 from membuf.base.errors import from_errno, from_status
 from membuf.bus.nbd import protocol as nbd
 from membuf.bus.nbd.client.exchange import Exchange
+from membuf.bus.nbd.client.flight import Later
 from membuf.bus.nbd.protocol import Command, CommandFlag, Flag
 from membuf.request import storage
 from membuf.request.completion import RequestType
@@ -140,7 +141,7 @@ class Plans:
         code, room = control.code, control.output.length
         if code in storage.DESCRIBING:
             answer = storage.describe(self, code, room)
-            return lambda: (put_answer(control, answer), None)
+            return Later(lambda: (put_answer(control, answer), None))
         if code not in (storage.TRIM, storage.ZERO, storage.ALLOCATED):
             raise from_status(
                 st.STATUS_INVALID_DEVICE_REQUEST,
@@ -204,7 +205,7 @@ class Plans:
                 )
             return done, warning
 
-        return put
+        return Later(put)
 
     def _extents(self, range: Range, most: int) -> Generator[list[Exchange], None, list[Extent]]:
         """Ask until all of a range is known, or more runs of data than there is room for."""
