@@ -139,8 +139,6 @@ class Flight:
                 try:
                     came = stop.value
                     done, warning = came.put() if isinstance(came, Later) else came
-                        stop.value.put() if isinstance(stop.value, Later) else stop.value
-                    )
                 except Exception as error:  # noqa: BLE001 - whoever waits is told in any case
                     self._end(0, _failure_of(error))
                 else:
